@@ -1,0 +1,54 @@
+"""Who may call: accounts and their access keys."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Scope(StrEnum):
+    """What a key may do; each scope includes those below it."""
+
+    ADMIN = "admin"  #: everything
+    DEPLOY = "deploy"  #: change functions, and call them
+    INVOKE = "invoke"  #: call functions
+    READ = "read"  #: look
+
+
+_INCLUDED: dict[Scope, frozenset[Scope]] = {
+    Scope.ADMIN: frozenset(Scope),
+    Scope.DEPLOY: frozenset({Scope.DEPLOY, Scope.INVOKE, Scope.READ}),
+    Scope.INVOKE: frozenset({Scope.INVOKE}),
+    Scope.READ: frozenset({Scope.READ}),
+}
+
+
+class AccessKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key pair. The secret is stored encrypted; it is here in the clear because signatures need it."""
+
+    access_key_id: str
+    secret: str
+    account_id: str
+    scope: Scope = Scope.ADMIN
+    active: bool = True
+    created_at_ms: int = 0
+
+    def __repr__(self) -> str:
+        return f"AccessKey({self.access_key_id}, account {self.account_id}, scope {self.scope})"
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is asking, once a signature or token has been checked."""
+
+    account_id: str
+    access_key_id: str
+    scope: Scope
+    functions: frozenset[str] | None = None
+    """The only functions it may call; None = all of the account."""
+    expires_at_ms: int = 0
+    """When the token ends; 0 = with the key."""
+
+    def may(self, scope: Scope) -> bool:
+        """Whether its scope includes `scope`."""
+        return scope in _INCLUDED[self.scope]

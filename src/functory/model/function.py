@@ -1,0 +1,77 @@
+"""The function: what a user uploads, with its limits, as one frozen record."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Hook(msgspec.Struct, frozen=True, kw_only=True):
+    """A life cycle hook of an instance (`instanceLifecycleConfig`)."""
+
+    handler: str
+    """`file.func`, called with the context only."""
+    timeout_s: int = 3
+    """How long it may run, in seconds (1-300)."""
+
+
+class LayerRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A read-only folder that an instance sees under /opt."""
+
+    arn: str
+    """`acs:fc:{region}:{account}:layers/{name}/versions/{n}`."""
+    digest: str
+    """The content's name in the code store."""
+    size_bytes: int = 0
+
+
+class Function(msgspec.Struct, frozen=True, kw_only=True):
+    """A function as it stands at one revision.
+
+    A change makes a new record with `epoch + 1`; the store writes it only if the stored epoch is the one that was read.
+    Instances belong to one (name, epoch): after a change, old ones finish what they run and go.
+    """
+
+    account_id: str
+    name: str
+    function_id: str
+    """Stays the same over all changes of one function; a function made anew under an old name has another."""
+    runtime: str
+    """The official runtime name, as given (`python3.10`, `custom`, …)."""
+    handler: str
+    """`file.func` for Python."""
+    memory_mb: int = 512
+    cpu: float = 0.35
+    """Share of processors, in vCPU."""
+    disk_mb: int = 512
+    timeout_s: int = 3
+    """The deadline of one invocation, in seconds from its start on an instance."""
+    instance_concurrency: int = 1
+    """How many invocations one instance may run at once."""
+    idle_timeout_s: int = 0
+    """How long an idle instance is kept, in seconds; 0 = the node's setting."""
+    description: str = ""
+    environment: dict[str, str] = {}
+    layers: tuple[LayerRef, ...] = ()
+    """Lower index wins where two layers hold the same path."""
+    initializer: Hook | None = None
+    pre_stop: Hook | None = None
+    code_digest: str
+    """SHA-256 (hex) of the zip: the code's name in the code store."""
+    code_checksum: str
+    """CRC-64/XZ (the API's "CRC-64/ECMA-182") of the zip as a decimal string: clients compare it to skip uploads."""
+    code_size_bytes: int
+    created_at_ms: int
+    modified_at_ms: int
+    epoch: int = 1
+    """Counts changes; the fence of every compare-and-set."""
+    note: str = ""
+    """What the owner should know about how it runs here (`stateReason`)."""
+    official: dict[str, Any] = {}
+    """Official fields that this node keeps and answers but does not act on, as they were given."""
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What instances and routes belong to."""
+        return (self.account_id, self.name, self.epoch)

@@ -1,0 +1,30 @@
+"""What an invocation used, and what that costs."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ColdStart(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the time of a cold start went, in microseconds. Measured by the node, but for import and init."""
+
+    fork_us: int = 0
+    """From the wish for an instance to its process running."""
+    import_us: int = 0
+    """Loading the user's module."""
+    init_us: int = 0
+    """The initializer hook."""
+
+
+class RateCard(msgspec.Struct, frozen=True, kw_only=True):
+    """Prices, in USD. The defaults are the public list prices in compute units (CU) of the first tier."""
+
+    usd_per_cu: float = 0.000020
+    cu_per_invocation: float = 0.0075
+    """75 CU per 10,000 invocations."""
+    cu_per_vcpu_s: float = 1.0
+    """Per vCPU and second of active use."""
+    cu_per_gb_s: float = 0.15
+    """Per GB of configured memory and second."""
+    cu_per_disk_gb_s: float = 0.05
+    """Per GB of configured disk over the free 512 MB, and second."""

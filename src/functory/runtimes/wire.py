@@ -1,0 +1,86 @@
+"""The frames between the node and an instance: bytes only, no sockets.
+
+     0        4        8     10   11   12       16
+     | length | stream | mlen |type|flag|  aux   | meta (mlen bytes) | payload (length - mlen bytes)
+       u32      u32      u16    u8   u8   u32      little-endian
+
+`length` counts the bytes after the header. `stream` names a request on this channel and is never reused while open;
+stream 0 is the instance itself. The channel is two pipes, one each way. `runtimes/bootstrap/python.py` holds the same
+numbers (it imports nothing of ours); a test compares them.
+
+What the node sends
+    REQ     a request. meta = request id (ASCII), then, if flag META is set, a NUL and a JSON object
+            {"attempt": int, "traceParent": str}; aux = milliseconds left. Whole payload in this frame if it is at most
+            INLINE_BYTES and flag END is set; otherwise the payload is the first piece and BODY frames follow, the last
+            with END. An instance that runs one request at a time reads them in order.
+    CANCEL  the caller of `stream` is gone; an instance may stop early, and still answers.
+    DRAIN   stream 0: run the pre-stop hook, then exit. aux = milliseconds it may take.
+
+What an instance sends
+    HELLO   stream 0, once, when code is loaded and the initializer has run. meta = JSON
+            {"protocol": 1, "mode": "blocking" | "async" | "threads", "importUs": int, "initUs": int, "pid": int}.
+    RESP    the answer of `stream`. aux = execution time in µs (information only). With END the payload is the whole
+            answer. Without END, BODY frames follow; meta is the total length as 8 bytes, or empty if unknown (streamed).
+    ERROR   the function failed: payload = error JSON; aux = an `ErrorCode`. Always END. On stream 0 before HELLO:
+            the code could not be loaded or the initializer failed (ErrorCode INIT or HANDLER).
+    BODY    more of a RESP, at most PIECE_BYTES; END on the last.
+    LOG     text printed during `stream` (0: outside any request). Never END.
+
+Flag RAW_LOG on RESP and ERROR: something was written to the raw descriptors 1 or 2 during the request and may still lie
+in the log pipe; the node reads that first, so that the lines go to the right request.
+
+Everything an instance sends is hostile until checked: a frame longer than MAX_FRAME_BYTES, an unknown type or stream is
+the end of the instance.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum, IntFlag
+
+PROTOCOL = 1
+HEADER = struct.Struct("<IIHBBI")
+HEADER_BYTES = HEADER.size
+
+INLINE_BYTES = 65536
+"""A payload up to this size travels in its REQ or RESP frame."""
+PIECE_BYTES = 65536
+"""The most one BODY frame carries."""
+MAX_FRAME_BYTES = 1 << 20
+"""The longest frame (after its header) that either side accepts."""
+
+
+class Type(IntEnum):
+    """Frame types. The numbers are the protocol's; gaps are taken by types of later runtimes."""
+
+    HELLO = 0
+    REQ = 1
+    RESP = 2
+    BODY = 3
+    ERROR = 5
+    CANCEL = 6
+    LOG = 9
+    DRAIN = 10
+
+
+class Flag(IntFlag):
+    """Frame flags."""
+
+    END = 1
+    META = 4
+    RAW_LOG = 16
+
+
+class ErrorCode(IntEnum):
+    """The `aux` of an ERROR frame."""
+
+    HANDLER = 1  #: the handler could not be found or is not callable
+    UNHANDLED = 2  #: the handler raised, or returned what it may not return
+    INIT = 3  #: the module could not be imported, or the initializer raised
+    MEMORY = 4  #: a MemoryError reached the runtime
+    TOO_LARGE = 5  #: the answer is larger than the limit
+
+
+def frame(stream: int, kind: int, flags: int, aux: int, meta: bytes, payload: bytes) -> bytes:
+    """One frame as bytes."""
+    return HEADER.pack(len(meta) + len(payload), stream, len(meta), kind, flags, aux) + meta + payload

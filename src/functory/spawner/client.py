@@ -1,0 +1,1 @@
+"""The node's side of the spawner: ask for instances, hear of their ends."""
