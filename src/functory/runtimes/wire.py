@@ -20,7 +20,7 @@ What an instance sends
     HELLO   stream 0, once, when code is loaded and the initializer has run. meta = JSON
             {"protocol": 1, "mode": "blocking" | "async" | "threads", "importUs": int, "initUs": int, "pid": int}.
     RESP    the answer of `stream`. aux = execution time in µs (information only). With END the payload is the whole
-            answer. Without END, BODY frames follow; meta is the total length as 8 bytes, or empty if unknown (streamed).
+            answer. Without END, BODY frames follow; meta is the total length as 8 bytes, or empty if unknown.
     ERROR   the function failed: payload = error JSON; aux = an `ErrorCode`. Always END. On stream 0 before HELLO:
             the code could not be loaded or the initializer failed (ErrorCode INIT or HANDLER).
     BODY    more of a RESP, at most PIECE_BYTES; END on the last.

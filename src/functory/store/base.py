@@ -43,10 +43,10 @@ class Functions(Protocol):
     async def get(self, account_id: str, name: str) -> Function:
         """The current revision; `FunctionNotFound`."""
 
-    async def list(self, account_id: str, *, prefix: str = "", after: str = "", limit: int = 100) -> list[Function]:
+    async def list(self, account_id: str, *, prefix: str = "", after: str = "", limit: int = 100) -> Sequence[Function]:
         """At most `limit` functions in order of name, whose name starts with `prefix` and is greater than `after`."""
 
-    async def all(self) -> list[Function]:
+    async def all(self) -> Sequence[Function]:
         """All functions of all accounts: what a starting node loads into its routes."""
 
 
@@ -56,7 +56,7 @@ class Keys(Protocol):
     async def put(self, key: AccessKey) -> None:
         """Adds or replaces a key. The secret is stored encrypted."""
 
-    async def all(self) -> list[AccessKey]:
+    async def all(self) -> Sequence[AccessKey]:
         """All keys."""
 
     async def secret(self, name: str, new: bytes) -> bytes:
@@ -84,18 +84,18 @@ class Requests(Protocol):
 
     async def list(
         self, account_id: str, *, function: str = "", failed_only: bool = False, before: str = "", limit: int = 100
-    ) -> list[Record]:
+    ) -> Sequence[Record]:
         """Newest first: at most `limit` records with an id before `before` (a request id, exclusive)."""
 
     async def get(self, account_id: str, request_id: str) -> Record:
         """One record; `RequestNotFound`."""
 
-    async def logs(self, request_id: str) -> list[LogLines]:
+    async def logs(self, request_id: str) -> Sequence[LogLines]:
         """What this request printed, oldest first; empty if nothing."""
 
     async def function_logs(
         self, function: str, *, after: str = "", before: str = "", limit: int = 100
-    ) -> list[LogLines]:
+    ) -> Sequence[LogLines]:
         """What requests of a function printed: the newest `limit` entries between two request ids, oldest first."""
 
     async def drop_before(self, day: str) -> int:
