@@ -1,0 +1,1 @@
+"""How many instances, which one, how long: elasticity."""

@@ -1,0 +1,1 @@
+"""What things cost: reads the facts that `invoke.record` writes, never the calls themselves."""

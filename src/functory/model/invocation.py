@@ -112,6 +112,9 @@ class ReplyStream(Protocol):
     def cancel(self) -> None:
         """The client is gone: drop the rest."""
 
+    def finished(self, callback: Callable[[], None]) -> None:
+        """Call back once the reply is whole or broken off, and the outcome's usage is final."""
+
 
 class Invocation(msgspec.Struct, kw_only=True):
     """One request to run a function, whatever it came from.
@@ -131,8 +134,6 @@ class Invocation(msgspec.Struct, kw_only=True):
     """When it entered, on the monotonic clock, in nanoseconds."""
     deadline_ns: int = 0
     """The latest end, on the monotonic clock; 0 = the function's own timeout from the start on an instance."""
-    log_tail: bool = False
-    """The caller wants the last 4 KB of the log in the outcome."""
     trace_parent: str = ""
     """W3C traceparent, or empty."""
     attempt: int = 1
@@ -148,16 +149,19 @@ class Outcome(msgspec.Struct, kw_only=True):
     payload: bytes = b""
     """The answer, or the error JSON `{errorMessage, errorType, stackTrace}`."""
     stream: ReplyStream | None = None
-    """Set where the answer is still flowing; `payload` is empty then."""
+    """Set where the answer is still flowing; `payload` is empty then, and the usage is final only at its end."""
     error_type: str = ""
     """`x-fc-error-type`: UnhandledInvocationError, FunctionTimeout, …; empty if it went well."""
     message: str = ""
     """For THROTTLED and SYSTEM: a sentence for the caller."""
     retry_after_ms: int = 0
-    log_tail: bytes = b""
+    log: bytes = b""
+    """Everything it printed, at most the node's limit."""
     instance_id: str = ""
     cold: ColdStart | None = None
     """Set if the invocation had to wait for an instance to be made."""
+    reply_bytes: int = 0
+    """Length of the answer; for a stream, known at its end."""
     queued_ns: int = 0
     """From acceptance to the start on an instance."""
     duration_ns: int = 0

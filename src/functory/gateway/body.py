@@ -1,0 +1,150 @@
+"""A request body: in memory while it is small, in a file when it is large.
+
+The whole body is taken before an instance is: a slow upload never holds one. The file has no name (O_TMPFILE where the
+file system can), so that nothing is left behind by a crash. All buffered bodies together have a budget; beyond it even
+small ones go to files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from functory.model import errors
+
+SMALL_BYTES = 64 * 1024
+"""Spilled at once when the budget is used up."""
+
+
+class BodyConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Where and when bodies go to files."""
+
+    folder: str
+    spill_bytes: int = 2 * 1024 * 1024
+    memory_bytes: int = 256 * 1024 * 1024
+    """All buffered bodies together."""
+
+
+class BodyBudget:
+    """How much memory all bodies hold together."""
+
+    def __init__(self, config: BodyConfig) -> None:
+        self.config = config
+        self.used_bytes = 0
+
+    def spill_at(self) -> int:
+        """From which size a body goes to a file now."""
+        return self.config.spill_bytes if self.used_bytes < self.config.memory_bytes else SMALL_BYTES
+
+
+class FileBody:
+    """A body in a nameless file. Implements `model.invocation.Body`."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._size = 0
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size
+
+    def append(self, data: bytes) -> None:
+        """Adds to the end; `StorageFull` when the disk is full."""
+        view = memoryview(data)
+        try:
+            while view:
+                written = os.write(self._fd, view)
+                self._size += written
+                view = view[written:]
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise errors.StorageFull("the disk is full: the request's body could not be kept") from error
+            raise errors.Unavailable(f"the request's body could not be kept: {error.strerror}") from error
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        return os.pread(self._fd, size, offset)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _nameless(folder: str) -> int:
+    with contextlib.suppress(OSError, AttributeError):
+        return os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    fd, name = tempfile.mkstemp(dir=folder)
+    os.unlink(name)
+    return fd
+
+
+class Collected(msgspec.Struct):
+    """A whole body."""
+
+    payload: bytes
+    body: FileBody | None
+    sha256: str
+    """Hex digest, if it was asked for."""
+
+
+class BodyCollector:
+    """Takes a body piece by piece."""
+
+    def __init__(self, budget: BodyBudget, *, limit_bytes: int, hashed: bool) -> None:
+        self._budget = budget
+        self._limit = limit_bytes
+        self._hash = hashlib.sha256() if hashed else None
+        self._pieces: list[bytes] = []
+        self._file: FileBody | None = None
+        self.size_bytes = 0
+
+    def add(self, piece: bytes) -> None:
+        """One more piece; `EntityTooLarge` beyond the limit, `StorageFull` if it cannot be kept."""
+        self.size_bytes += len(piece)
+        if self.size_bytes > self._limit:
+            raise too_large(self._limit)
+        if self._hash is not None:
+            self._hash.update(piece)
+        if self._file is not None:
+            self._file.append(piece)
+            return
+        self._pieces.append(piece)
+        self._budget.used_bytes += len(piece)
+        if self.size_bytes > self._budget.spill_at():
+            self._spill()
+
+    def _spill(self) -> None:
+        self._file = FileBody(_nameless(self._budget.config.folder))
+        pieces = self._forget()
+        for piece in pieces:
+            self._file.append(piece)
+
+    def _forget(self) -> list[bytes]:
+        pieces, self._pieces = self._pieces, []
+        self._budget.used_bytes -= sum(map(len, pieces))
+        return pieces
+
+    def finish(self) -> Collected:
+        """The whole body. The collector is empty afterwards."""
+        digest = self._hash.hexdigest() if self._hash is not None else ""
+        body, self._file = self._file, None
+        return Collected(b"".join(self._forget()), body, digest)
+
+    def drop(self) -> None:
+        """The client went away."""
+        self._forget()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def too_large(limit_bytes: int) -> errors.EntityTooLarge:
+    """The error for a body over its limit."""
+    return errors.EntityTooLarge(f"the body is larger than {limit_bytes} bytes, the limit of this call")

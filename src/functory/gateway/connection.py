@@ -1,0 +1,428 @@
+"""One client connection: bytes in, one request at a time, bounded in size and time.
+
+    HEAD ──whole head──→ BODY ──whole body──→ BUSY ──answered──→ HEAD …        any ──→ CLOSED
+
+Requests that arrive while one is answered wait in a bounded buffer (pipelining keeps its order); a client that sends
+more than that is not read from. Times are kept by the server's sweep: a request only notes when it would be late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Protocol, cast
+
+import httptools
+
+from functory.gateway import answer
+from functory.gateway import head as heads
+from functory.gateway.asgi import AsgiApp, AsgiCall
+from functory.gateway.body import BodyCollector, Collected, too_large
+from functory.gateway.calls import Calls
+from functory.gateway.head import BadHead, Head
+from functory.model import errors
+from functory.model.invocation import Outcome, ReplyStream
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_WAITING_MAX = 128 * 1024
+"""Bytes of further requests held while one is answered."""
+_ACS3 = b"ACS3"
+LINGER_NS = 2_000_000_000
+"""How long a refused client's remaining bytes are read and dropped."""
+
+
+class Phase(IntEnum):
+    """Where the connection stands."""
+
+    HEAD = 0  #: waits for a request head
+    BODY = 1  #: takes a request body
+    BUSY = 2  #: a request is being answered
+    CLOSED = 3
+
+
+class Host(Protocol):
+    """What a connection needs of its server."""
+
+    calls: Calls
+    app: AsgiApp
+    loop: asyncio.AbstractEventLoop
+    address: tuple[str, int]
+    now_ns: Callable[[], int]
+    new_request_id: Callable[[], str]
+    stopping: bool
+    head_timeout_ns: int
+    body_timeout_ns: int
+    idle_late_ns: int
+    small_max: int
+
+    def joined(self, connection: Connection) -> None:
+        """A client came."""
+
+    def left(self, connection: Connection) -> None:
+        """A client went."""
+
+    def body_limit(self, head: Head) -> int:
+        """How large this request's body may be."""
+
+    def collector(self, limit_bytes: int, *, hashed: bool) -> BodyCollector:
+        """A new body."""
+
+
+class Connection(asyncio.Protocol):
+    """Implements `calls.Client`."""
+
+    __slots__ = (
+        "_asgi",
+        "_body",
+        "_chunks",
+        "_head",
+        "_last",
+        "_left",
+        "_paused",
+        "_server",
+        "_stream",
+        "_transport",
+        "_unread",
+        "_waiting",
+        "keep_alive",
+        "late_ns",
+        "peer",
+        "phase",
+        "write_room",
+    )
+
+    def __init__(self, server: Host) -> None:
+        self._server = server
+        self._transport: asyncio.Transport | None = None
+        self.phase = Phase.HEAD
+        self.peer = ""
+        self.late_ns = 0
+        """When, on the monotonic clock, the client has taken too long; 0 while it waits for us."""
+        self._waiting = b""
+        self._last: Head | None = None
+        self._head: Head | None = None
+        self._left = 0
+        self._body: BodyCollector | None = None
+        self._chunks: _Chunks | None = None
+        self._stream: _StreamSink | None = None
+        self._asgi: AsgiCall | None = None
+        self._paused = False
+        self._unread = False
+        self.keep_alive = True
+        self.write_room: asyncio.Future[None] | None = None
+
+    # --- transport ----------------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self.peer = str(peer[0]) if isinstance(peer, tuple) else "local"
+        self._server.joined(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.phase = Phase.CLOSED
+        self._transport = None
+        self._server.left(self)
+        self._drop_body()
+        if self._stream is not None:
+            self._stream.client_gone()
+        if self._asgi is not None:
+            self._asgi.client_gone()
+        self._let_write()
+
+    def pause_writing(self) -> None:
+        self._paused = True
+        if self._stream is not None:
+            self._stream.source.pause()
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self._stream is not None:
+            self._stream.source.resume()
+        self._let_write()
+
+    def _let_write(self) -> None:
+        if self.write_room is not None and not self.write_room.done():
+            self.write_room.set_result(None)
+        self.write_room = None
+
+    # --- bytes in -----------------------------------------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        phase = self.phase
+        if phase is Phase.HEAD:
+            self._take_head(self._waiting + data if self._waiting else data)
+        elif phase is Phase.BODY:
+            self._take_body(data)
+        elif phase is Phase.BUSY:
+            self._waiting += data
+            if len(self._waiting) > _WAITING_MAX and self._transport is not None:
+                self._transport.pause_reading()
+
+    def _take_head(self, data: bytes) -> None:
+        head = self._last
+        if head is None or not data.startswith(head.raw):
+            end = data.find(heads.END)
+            if end < 0 or end > heads.HEAD_MAX_BYTES:
+                if len(data) > heads.HEAD_MAX_BYTES:
+                    self._bad(BadHead(431, f"the request head is longer than {heads.HEAD_MAX_BYTES} bytes"))
+                    return
+                self._wait_for_head(data)
+                return
+            try:
+                head = heads.parse(data[: end + 4])
+            except BadHead as bad:
+                self._bad(bad)
+                return
+            self._last = head
+        start = len(head.raw)
+        need = head.content_length
+        self._head = head
+        self.keep_alive = head.keep_alive and not self._server.stopping
+        if not head.chunked and len(data) - start >= need and need <= self._server.small_max:
+            # The usual case: the whole request is here.
+            self._waiting = data[start + need :] if len(data) - start > need else b""
+            self._serve(head, data[start : start + need], None)
+            return
+        self._begin_body(head, data[start:])
+
+    def _wait_for_head(self, data: bytes) -> None:
+        # A head that is dripped in does not get more time with each drop.
+        if not self._waiting:
+            self.late_ns = self._server.now_ns() + self._server.head_timeout_ns
+        self._waiting = data
+
+    # --- body ---------------------------------------------------------------------------------------------------------
+
+    def _begin_body(self, head: Head, rest: bytes) -> None:
+        limit = self._server.body_limit(head)
+        if head.content_length > limit:
+            self.keep_alive = False
+            self._unread = True
+            self._server.calls.refuse(self, too_large(limit))
+            return
+        self._waiting = b""
+        self.phase = Phase.BODY
+        self._body = self._server.collector(
+            limit, hashed=head.call is not None and head.authorization.startswith(_ACS3)
+        )
+        self._left = head.content_length
+        self._chunks = _Chunks(head, self._body) if head.chunked else None
+        if head.expects_continue and not rest and self._transport is not None:
+            self._transport.write(_CONTINUE)
+        self._take_body(rest)
+
+    def _take_body(self, data: bytes) -> None:
+        body, head = self._body, self._head
+        assert body is not None
+        assert head is not None
+        self.late_ns = self._server.now_ns() + self._server.body_timeout_ns
+        try:
+            if self._chunks is not None:
+                done = self._chunks.feed(data)
+                if self._chunks.more:
+                    # Where a chunked body ends inside a read is the parser's secret: such a connection ends here.
+                    self.keep_alive = False
+            else:
+                piece = data if len(data) <= self._left else data[: self._left]
+                self._left -= len(piece)
+                body.add(piece)
+                done = self._left == 0
+                if len(piece) < len(data):
+                    self._waiting = data[len(piece) :]
+        except (errors.FunctoryError, BadHead) as refused:
+            self._drop_body()
+            self.keep_alive = False
+            self._unread = True
+            self.phase = Phase.BUSY
+            self._refuse_body(refused)
+            return
+        if done:
+            self._body = self._chunks = None
+            collected = body.finish()
+            self._serve(head, collected.payload, collected)
+
+    def _refuse_body(self, refused: Exception) -> None:
+        if isinstance(refused, BadHead):
+            self._bad(refused)
+        else:
+            self._server.calls.refuse(self, refused)
+
+    def _drop_body(self) -> None:
+        if self._body is not None:
+            self._body.drop()
+        self._body = self._chunks = None
+
+    # --- serving ------------------------------------------------------------------------------------------------------
+
+    def _serve(self, head: Head, payload: bytes, collected: Collected | None) -> None:
+        self.phase = Phase.BUSY
+        self.late_ns = 0
+        body, digest = (collected.body, collected.sha256) if collected is not None else (None, "")
+        if head.call is not None:
+            self._server.calls.call(self, head, payload, body, digest)
+        else:
+            self._asgi = AsgiCall(self, head, payload, body, self._server.app, self._server.address)
+            self._asgi.run(self._server.loop)
+
+    def _bad(self, bad: BadHead) -> None:
+        """The bytes cannot be understood, so nothing after them can be either: answer and close."""
+        self.keep_alive = False
+        self._unread = True
+        self.phase = Phase.BUSY
+        request_id = self._server.new_request_id()
+        body = b'{"Code":"InvalidArgument","Message":"%b","RequestId":"%b"}' % (
+            bad.message.replace("\\", "\\\\").replace('"', "'").encode("ascii", "replace"),
+            request_id.encode(),
+        )
+        headers = [(b"content-type", b"application/json"), (b"x-fc-request-id", request_id.encode())]
+        reason = http.HTTPStatus(bad.status).phrase
+        self.reply(answer.small(bad.status, reason, headers, body, keep_alive=False))
+
+    # --- answers (calls.Client) ---------------------------------------------------------------------------------------
+
+    @property
+    def gone(self) -> bool:
+        return self._transport is None
+
+    @property
+    def writing_paused(self) -> bool:
+        """The client is slow."""
+        return self._paused
+
+    def reply(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is None:
+            return
+        transport.write(data)
+        self.answered()
+
+    def write(self, data: bytes) -> None:
+        """Part of an answer."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def stream_to(self, head: bytes, outcome: Outcome, *, chunked: bool) -> None:
+        assert outcome.stream is not None
+        if not chunked and outcome.stream.size_bytes is None:
+            self.keep_alive = False
+        self.write(head)
+        self._stream = _StreamSink(self, outcome.stream, chunked=chunked)
+        if self._paused:
+            outcome.stream.pause()
+        outcome.stream.start(self._stream)
+
+    def answered(self) -> None:
+        """The answer is sent: go on with the next request, or close."""
+        transport = self._transport
+        self._stream = None
+        self._asgi = None
+        if transport is None:
+            return
+        if not self.keep_alive:
+            self._close(transport)
+            return
+        self.phase = Phase.HEAD
+        self.late_ns = self._server.idle_late_ns
+        if self._waiting:
+            transport.resume_reading()
+            # By way of the loop: a long pipeline must not become a deep stack.
+            self._server.loop.call_soon(self._next)
+
+    def _close(self, transport: asyncio.Transport) -> None:
+        self.phase = Phase.CLOSED
+        if not self._unread:
+            transport.close()
+            return
+        # A close with unread bytes resets the connection, and the client may lose the answer: say that this was all,
+        # and read on for a moment without keeping anything.
+        transport.write_eof()
+        self.late_ns = self._server.now_ns() + LINGER_NS
+
+    def _next(self) -> None:
+        if self.phase is Phase.HEAD and self._waiting:
+            data, self._waiting = self._waiting, b""
+            self._take_head(data)
+
+    def abort(self) -> None:
+        """Ends the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close_if_idle(self) -> bool:
+        """Closes it if no request is being served; whether it did."""
+        if self.phase is Phase.HEAD and self._transport is not None:
+            self._transport.close()
+            return True
+        self.keep_alive = False
+        return False
+
+
+class _StreamSink:
+    """Passes a streamed reply on to the client. Implements `model.invocation.Sink`."""
+
+    __slots__ = ("_chunked", "_connection", "source")
+
+    def __init__(self, connection: Connection, source: ReplyStream, *, chunked: bool) -> None:
+        self._connection = connection
+        self._chunked = chunked
+        self.source = source
+
+    def write(self, piece: bytes) -> None:
+        if piece:
+            self._connection.write(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
+
+    def end(self, complete: bool) -> None:
+        if not complete:
+            # The only way to say "this is not whole" once the head is sent.
+            self._connection.abort()
+            return
+        if self._chunked:
+            self._connection.write(b"0\r\n\r\n")
+        self._connection.answered()
+
+    def client_gone(self) -> None:
+        """Nobody reads any more."""
+        self.source.cancel()
+
+
+class _Chunks:
+    """Takes a chunked body apart, by httptools."""
+
+    def __init__(self, head: Head, body: BodyCollector) -> None:
+        self._body = body
+        self._done = False
+        self._begun = 0
+        self.more = False
+        """Something follows the body in the same read."""
+        self._parser = httptools.HttpRequestParser(self)
+        self._parser.feed_data(head.raw)
+
+    def on_message_begin(self) -> None:
+        self._begun += 1
+        self.more = self._begun > 1
+
+    def on_body(self, piece: bytes) -> None:
+        if self._begun == 1:
+            self._body.add(piece)
+
+    def on_message_complete(self) -> None:
+        self._done = True
+
+    def feed(self, data: bytes) -> bool:
+        """More of the body; whether it is whole."""
+        if data:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserCallbackError as error:
+                if isinstance(error.__context__, errors.FunctoryError):
+                    raise error.__context__ from None
+                raise
+            except httptools.HttpParserError as error:
+                if self._done:
+                    self.more = True
+                    return True
+                raise BadHead(400, f"the chunked body cannot be read: {error}") from None
+        return self._done

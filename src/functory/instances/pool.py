@@ -1,0 +1,270 @@
+"""The instances of one function revision: the only owner of them.
+
+    submit ──a slot is free──→ instance.run
+       └────else──→ waiting ──freed / started──→ instance.run
+
+Among instances with room the one used last is taken: its memory is warm, it is packed full before the next one is
+woken, and those below it grow old and go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from functory.clock import Clock
+from functory.instances import failures, scale
+from functory.instances.instance import Instance, InstanceLimits
+from functory.model import errors
+from functory.model.function import Function
+from functory.model.instance import InstanceSpec, InstanceState
+from functory.model.invocation import Invocation, Outcome, Pending, Status
+from functory.observe.logs import fields
+from functory.spawner.client import Spawner
+
+log = logging.getLogger("functory.instances")
+
+Prepare = Callable[[Function], Awaitable[InstanceSpec]]
+"""Makes the spec of a new instance: unpacks the code if need be, finds interpreter and layers."""
+RUN_WEIGHT = 0.05
+"""Weight of the newest run time in the moving mean."""
+START_WEIGHT = 0.3
+
+
+class Budget(Protocol):
+    """The node's instances, shared by all pools."""
+
+    def room(self) -> int:
+        """How many more may be made now."""
+
+    def count(self, change: int) -> None:
+        """One more (+1) or fewer (-1)."""
+
+
+class Pool:
+    """Instances of one function revision, and the invocations that wait for one."""
+
+    def __init__(
+        self,
+        function: Function,
+        *,
+        clock: Clock,
+        spawner: Spawner,
+        prepare: Prepare,
+        budget: Budget,
+        limits: InstanceLimits,
+        idle_ns: int,
+        on_empty: Callable[[Pool], None],
+    ) -> None:
+        self.function = function
+        self.instances: dict[str, Instance] = {}
+        self.waiting: deque[tuple[Invocation, Pending]] = deque()
+        self.retired = False
+        self._clock = clock
+        self._now = clock.monotonic_ns
+        self._spawner = spawner
+        self._prepare = prepare
+        self._budget = budget
+        self._limits = limits
+        self._idle_ns = function.idle_timeout_s * 1_000_000_000 or idle_ns
+        self._on_empty = on_empty
+        self._free: list[Instance] = []
+        self._concurrency = function.instance_concurrency
+        self._starting = 0
+        self._mean_run_ms = -1.0
+        self._start_ms = scale.DEFAULT_START_MS
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._dispatching = False
+
+    # --- invocations --------------------------------------------------------------------------------------------------
+
+    def submit(self, invocation: Invocation) -> Pending:
+        """Runs it now or as soon as an instance is free."""
+        pending = Pending()
+        if self._free and not self.waiting:
+            self._give(invocation, pending)
+        else:
+            self.waiting.append((invocation, pending))
+            self.adjust()
+        return pending
+
+    def _give(self, invocation: Invocation, pending: Pending) -> None:
+        instance = self._free[-1]
+        instance.busy += 1
+        if instance.busy >= self._concurrency:
+            self._free.pop()
+        instance.run(invocation, pending)
+
+    def freed(self, instance: Instance) -> None:
+        """One invocation less runs on `instance`."""
+        if instance.busy == self._concurrency - 1:
+            self._free.append(instance)
+        instance.idle_since_ns = self._now()
+        if self.waiting:
+            self._dispatch()
+        elif self.retired and not instance.busy:
+            self._stop(instance)
+
+    def _dispatch(self) -> None:
+        while self.waiting and self._free:
+            invocation, pending = self.waiting.popleft()
+            self._give(invocation, pending)
+
+    def observe_run(self, duration_ns: int) -> None:
+        """A run took this long: the mean follows."""
+        ms = duration_ns / 1e6
+        self._mean_run_ms = ms if self._mean_run_ms < 0 else self._mean_run_ms + RUN_WEIGHT * (ms - self._mean_run_ms)
+
+    # --- instances ----------------------------------------------------------------------------------------------------
+
+    def adjust(self) -> None:
+        """Starts instances if the policy wants more."""
+        if not self.waiting:
+            return
+        now = self._now()
+        demand = scale.Demand(
+            waiting=len(self.waiting),
+            oldest_wait_ms=(now - self.waiting[0][0].accepted_ns) / 1e6,
+            alive=len(self.instances) - self._starting,
+            starting=self._starting,
+            concurrency=self._concurrency,
+            mean_run_ms=self._mean_run_ms,
+            start_ms=self._start_ms,
+            room=self._budget.room(),
+        )
+        for _ in range(scale.starts_wanted(demand)):
+            self._start_one()
+
+    def _start_one(self) -> None:
+        self._starting += 1
+        self._budget.count(1)
+        task = asyncio.get_running_loop().create_task(self._start(), name=f"start {self.function.name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _start(self) -> None:
+        begin = self._now()
+        instance: Instance | None = None
+        try:
+            spec = await self._prepare(self.function)
+            instance = Instance(
+                spec, self.function, clock=self._clock, limits=self._limits, spawner=self._spawner, owner=self
+            )
+            self.instances[instance.id] = instance
+            await instance.start()
+        except failures.StartFailed as failure:
+            self._start_failed(failure.outcome)
+            return
+        except errors.FunctoryError as failure:
+            self._start_failed(failures.system(f"the function's code cannot be prepared: {failure}"))
+            return
+        except Exception:
+            log.exception(
+                "An instance could not be started; its caller is told",
+                extra=fields("start_instance", function=self.function.name),
+            )
+            self._start_failed(failures.system("no instance could be started"))
+            return
+        finally:
+            self._starting -= 1
+            if instance is None:
+                self._budget.count(-1)
+        took_ms = (self._now() - begin) / 1e6
+        self._start_ms += START_WEIGHT * (took_ms - self._start_ms)
+        self._free.append(instance)
+        if self.waiting:
+            self._dispatch()
+        elif self.retired:
+            self._stop(instance)
+
+    def _start_failed(self, outcome: Outcome) -> None:
+        """Those the failed instance would have served hear why; the next ones get a start of their own."""
+        for _ in range(min(self._concurrency, len(self.waiting))):
+            invocation, pending = self.waiting.popleft()
+            own = Outcome(
+                status=outcome.status,
+                payload=outcome.payload,
+                error_type=outcome.error_type,
+                message=outcome.message,
+                retry_after_ms=outcome.retry_after_ms,
+                log=outcome.log,
+                queued_ns=self._now() - invocation.accepted_ns,
+            )
+            if invocation.body is not None:
+                invocation.body.close()
+            pending.resolve(own)
+        asyncio.get_running_loop().call_soon(self.adjust)
+
+    def died(self, instance: Instance) -> None:
+        """`instance` is gone."""
+        if self.instances.pop(instance.id, None) is not None:
+            self._budget.count(-1)
+        if instance in self._free:
+            self._free.remove(instance)
+        if self.waiting:
+            self.adjust()
+        elif self.empty:
+            self._on_empty(self)
+
+    def _stop(self, instance: Instance) -> None:
+        if instance in self._free:
+            self._free.remove(instance)
+        instance.stop()
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def tick(self, now_ns: int, *, queue_wait_ns: int) -> None:
+        """Every few milliseconds while anything runs, starts or waits: deadlines, waits that are too long, scale."""
+        for instance in list(self.instances.values()):
+            if instance.state in (InstanceState.BUSY, InstanceState.STARTING):
+                instance.expire(now_ns)
+        while self.waiting and now_ns - self.waiting[0][0].accepted_ns > queue_wait_ns and not self._starting:
+            _, pending = self.waiting.popleft()
+            pending.resolve(
+                Outcome(
+                    status=Status.THROTTLED,
+                    retry_after_ms=1000,
+                    message="no instance of the function became free in time",
+                )
+            )
+        if self.waiting:
+            self.adjust()
+
+    def sweep(self, now_ns: int) -> None:
+        """Every second: idle instances whose time is over go."""
+        for instance in [one for one in self._free if not one.busy]:
+            if self.retired or now_ns - instance.idle_since_ns >= self._idle_ns:
+                self._stop(instance)
+
+    def retire(self) -> None:
+        """The function changed or is deleted: what runs may end, nothing new is taken, idle instances go."""
+        self.retired = True
+        for instance in [one for one in self._free if not one.busy]:
+            self._stop(instance)
+        if self.empty:
+            self._on_empty(self)
+
+    def kill(self, why: str) -> None:
+        """Ends everything now; who still waits is told."""
+        while self.waiting:
+            _, pending = self.waiting.popleft()
+            pending.resolve(failures.system(why))
+        for instance in list(self.instances.values()):
+            instance.kill(why)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing runs, starts or waits."""
+        return not self.instances and not self.waiting and not self._starting
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing needs a tick."""
+        return (
+            not self.waiting
+            and not self._starting
+            and all(one.state is not InstanceState.BUSY for one in self.instances.values())
+        )

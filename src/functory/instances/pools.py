@@ -1,0 +1,176 @@
+"""All pools of the node: finds the pool of an invocation's function, keeps the time, ends everything at stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+
+from functory.clock import Clock, Timer
+from functory.instances import failures
+from functory.instances.instance import InstanceLimits
+from functory.instances.pool import Pool, Prepare
+from functory.model.function import Function
+from functory.model.instance import InstanceState, InstanceView
+from functory.model.invocation import Invocation, Pending, resolved
+from functory.spawner.client import Spawner
+
+TICK_S = 0.01
+"""Deadlines are kept to this, at no cost per call."""
+SWEEP_S = 1.0
+
+
+class PoolsConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How many instances, how long."""
+
+    instances_max: int = 300
+    idle_s: float = 180.0
+    """How long an idle instance is kept."""
+    queue_wait_s: float = 10.0
+    """How long an invocation waits for an instance before it is refused."""
+    grace_s: float = 10.0
+    """At stop: how long what runs may go on."""
+    limits: InstanceLimits = InstanceLimits()
+
+
+class Pools:
+    """The pools by function id. A Service; also the budget the pools share."""
+
+    def __init__(self, *, clock: Clock, spawner: Spawner, prepare: Prepare, config: PoolsConfig) -> None:
+        self._clock = clock
+        self._spawner = spawner
+        self._prepare = prepare
+        self._config = config
+        self._pools: dict[str, Pool] = {}
+        self._old: set[Pool] = set()
+        self._alive = 0
+        self._ticking: Timer | None = None
+        self._sweeping: Timer | None = None
+        self._stopping = False
+        self._stopped = asyncio.Event()
+
+    async def start(self) -> None:
+        self._sweep()
+
+    async def stop(self) -> None:
+        """Refuses new work, lets what runs end within the grace time, then ends every instance."""
+        if self._stopping:
+            return
+        self._stopping = True
+        everything = [*self._pools.values(), *self._old]
+        for pool in everything:
+            pool.retire()
+        if self._alive:
+            grace = self._clock.call_later(self._config.grace_s, self._stopped.set)
+            await self._stopped.wait()
+            grace.cancel()
+        for pool in everything:
+            pool.kill("the node stops")
+        for timer in (self._ticking, self._sweeping):
+            if timer is not None:
+                timer.cancel()
+
+    # --- invocations --------------------------------------------------------------------------------------------------
+
+    def submit(self, invocation: Invocation) -> Pending:
+        """Runs the invocation on an instance of `invocation.function`, which `route` has bound."""
+        function = invocation.function
+        assert function is not None, "route binds the function first"
+        pool = self._pools.get(function.function_id)
+        if pool is None or pool.function is not function:
+            if self._stopping:
+                return resolved(failures.system("the node is stopping"))
+            pool = self._pool_for(function)
+        if self._ticking is None:
+            self._ticking = self._clock.call_later(TICK_S, self._tick)
+        return pool.submit(invocation)
+
+    def observe_run(self, function: Function, duration_ns: int) -> None:
+        """`record` tells how long a run took."""
+        pool = self._pools.get(function.function_id)
+        if pool is not None:
+            pool.observe_run(duration_ns)
+
+    def _pool_for(self, function: Function) -> Pool:
+        old = self._pools.get(function.function_id)
+        if old is not None and old.function.epoch >= function.epoch:
+            if old.function.epoch == function.epoch:
+                return old
+            # Routed just before the change: the newest revision may serve it as well.
+            return old
+        pool = Pool(
+            function,
+            clock=self._clock,
+            spawner=self._spawner,
+            prepare=self._prepare,
+            budget=self,
+            limits=self._config.limits,
+            idle_ns=int(self._config.idle_s * 1e9),
+            on_empty=self._emptied,
+        )
+        self._pools[function.function_id] = pool
+        if old is not None:
+            self._old.add(old)
+            old.retire()
+        return pool
+
+    def retire(self, function: Function) -> None:
+        """The function changed or is deleted: its instances finish what they run and go."""
+        pool = self._pools.pop(function.function_id, None)
+        if pool is not None:
+            self._old.add(pool)
+            pool.retire()
+
+    def _emptied(self, pool: Pool) -> None:
+        self._old.discard(pool)
+        if self._pools.get(pool.function.function_id) is pool:
+            del self._pools[pool.function.function_id]
+
+    # --- budget -------------------------------------------------------------------------------------------------------
+
+    def room(self) -> int:
+        return self._config.instances_max - self._alive
+
+    def count(self, change: int) -> None:
+        self._alive += change
+        if self._stopping and self._alive == 0:
+            self._stopped.set()
+
+    # --- views --------------------------------------------------------------------------------------------------------
+
+    def views(self, account_id: str = "", name: str = "") -> Sequence[InstanceView]:
+        """The instances, all or of one function."""
+        return [
+            instance.view()
+            for pool in (*self._pools.values(), *self._old)
+            if not account_id or (pool.function.account_id, pool.function.name) == (account_id, name)
+            for instance in pool.instances.values()
+        ]
+
+    def statistics(self) -> dict[str, int]:
+        """`{alive, busy, starting}`."""
+        states = [view.state for view in self.views()]
+        return {
+            "alive": len(states),
+            "busy": states.count(InstanceState.BUSY),
+            "starting": states.count(InstanceState.STARTING),
+        }
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        now = self._clock.monotonic_ns()
+        wait_ns = int(self._config.queue_wait_s * 1e9)
+        busy = False
+        for pool in (*self._pools.values(), *self._old):
+            if not pool.quiet:
+                busy = True
+                pool.tick(now, queue_wait_ns=wait_ns)
+        self._ticking = self._clock.call_later(TICK_S, self._tick) if busy else None
+
+    def _sweep(self) -> None:
+        now = self._clock.monotonic_ns()
+        for pool in list(self._pools.values()):
+            pool.sweep(now)
+        self._sweeping = self._clock.call_later(SWEEP_S, self._sweep)
