@@ -1,0 +1,1 @@
+"""Bytes by key, whole or not at all: uploaded code, large payloads."""

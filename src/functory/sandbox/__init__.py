@@ -1,0 +1,1 @@
+"""Boxes that run one process tree each."""

@@ -1,0 +1,27 @@
+"""Functory's client: the same public API that every other client uses.
+
+    from functory import sdk
+
+    with sdk.connect() as client:
+        answer = client.invoke("hello", b"world")
+        print(answer.payload, answer.duration_ms)
+
+`connect` finds the endpoint and the keys as the command line does; `Client(credentials)` takes them as given. All calls
+are blocking; a client may be used by one thread at a time.
+"""
+
+from functory.sdk.answers import Invoked
+from functory.sdk.client import Client, connect
+from functory.sdk.credentials import Credentials
+from functory.sdk.errors import ApiError, ConnectionFailed, CredentialsNotFound, SdkError
+
+__all__ = [
+    "ApiError",
+    "Client",
+    "ConnectionFailed",
+    "Credentials",
+    "CredentialsNotFound",
+    "Invoked",
+    "SdkError",
+    "connect",
+]

@@ -1,0 +1,1 @@
+"""The privileged helper: makes instances in boxes and hands the node their pipes."""

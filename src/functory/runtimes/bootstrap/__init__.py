@@ -1,0 +1,1 @@
+"""What runs inside the sandbox. Imports nothing of ours, and as little as it can of anything else."""

@@ -1,0 +1,71 @@
+"""The two streams: answers on standard output, everything said around them on standard error.
+
+Colour only on a terminal and without NO_COLOR. A pipe gets wide lines, so that `grep` finds whole rows.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+PIPE_WIDTH = 200
+
+
+def _console(*, stderr: bool) -> Console:
+    terminal = (sys.stderr if stderr else sys.stdout).isatty()
+    width = None if terminal or os.environ.get("COLUMNS") else PIPE_WIDTH
+    return Console(stderr=stderr, highlight=False, emoji=False, markup=False, width=width)
+
+
+out = _console(stderr=False)
+err = _console(stderr=True)
+
+
+def table(*columns: str | tuple[str, str]) -> Table:
+    """A table without lines. A column is its title, or (title, "right")."""
+    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    for column in columns:
+        title, side = column if isinstance(column, tuple) else (column, "left")
+        grid.add_column(title, justify="right" if side == "right" else "left", no_wrap=True)
+    return grid
+
+
+def facts() -> Table:
+    """A list of names and values."""
+    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=False)
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid
+
+
+def raw(data: bytes) -> None:
+    """Bytes to standard output as they are."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+def json(data: bytes) -> None:
+    """One JSON document, one line."""
+    raw(data + b"\n")
+
+
+def note(text: str) -> None:
+    """A quiet sentence on standard error."""
+    err.print(Text(text, style="dim"), soft_wrap=True)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """A spinner while something takes long; silent where there is no terminal."""
+    if not err.is_terminal:
+        yield
+        return
+    with err.status(Text(what, style="dim"), spinner="dots"):
+        yield

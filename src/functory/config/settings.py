@@ -1,0 +1,155 @@
+"""The table: every setting of a node, with its default, its rule and a sentence of help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, get_type_hints
+
+import msgspec
+
+from functory.config import rules
+from functory.config.rules import GB, KB, MB
+from functory.model.usage import RateCard
+
+PREFIX = "FUNCTORY_"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything an operator can set. One field is one setting, with its rule in its annotation."""
+
+    # The node
+    host: Annotated[
+        str, rules.text("Address to listen on. Not a loopback address = others reach it.", r"\S+", "a host or address")
+    ] = "127.0.0.1"
+    port: Annotated[int, rules.count(0, 65535, "Port of the API, the calls and the console; 0 = any free one.")] = 3862
+    data: Annotated[Path, rules.Rule(rules.Unit.PATH, "Folder that holds everything the node keeps.")] = Path(
+        ".functory"
+    )
+    region: Annotated[
+        str,
+        rules.text("Region name in ARNs and signatures.", r"[a-z0-9][a-z0-9-]{0,62}", "a-z, 0-9 and hyphens"),
+    ] = "cn-hangzhou"
+    log_level: Annotated[
+        str, rules.choice("The least important log lines that are printed.", "debug", "info", "warning", "error")
+    ] = "info"
+    log_style: Annotated[str, rules.choice("Log lines for people or for machines.", "text", "json")] = "text"
+    shutdown_grace_s: Annotated[
+        float, rules.duration(0, 3600, "How long running invocations may take to finish when the node stops.")
+    ] = 10
+
+    # HTTP
+    body_max_bytes: Annotated[int, rules.size(1, GB, "The largest payload of a call; more is 413.")] = 32 * MB
+    body_spill_bytes: Annotated[
+        int, rules.size(64 * KB, GB, "A payload over this size waits in a file instead of in memory.")
+    ] = 2 * MB
+    body_memory_bytes: Annotated[
+        int, rules.size(MB, 1 << 40, "All payloads held in memory together; beyond it, reading waits.")
+    ] = 256 * MB
+    control_body_max_bytes: Annotated[
+        int, rules.size(64 * KB, GB, "The largest body of a management call (uploads of code are base64).")
+    ] = 72 * MB
+    header_timeout_s: Annotated[
+        float, rules.duration(0.1, 3600, "A request's head must be there after this time, or the connection is closed.")
+    ] = 10
+    body_timeout_s: Annotated[
+        float, rules.duration(0.1, 3600, "A body may pause this long between two bytes, or the connection is closed.")
+    ] = 60
+    idle_timeout_s: Annotated[
+        float, rules.duration(0.1, 86400, "A connection without a request is kept this long.")
+    ] = 75
+    connections_max: Annotated[int, rules.count(1, 1_000_000, "Open client connections; more are refused.")] = 10_000
+
+    # Concurrency
+    account_concurrency: Annotated[
+        int, rules.count(1, 1_000_000, "Invocations of all functions together that may run at once; more is 429.")
+    ] = 300
+    function_concurrency: Annotated[
+        int, rules.count(1, 1_000_000, "Invocations of one function that may run at once; more wait in its queue.")
+    ] = 100
+    queue_max: Annotated[int, rules.count(0, 1_000_000, "Invocations of one function that may wait; more is 429.")] = (
+        1000
+    )
+    queue_wait_s: Annotated[
+        float, rules.duration(0, 3600, "How long an invocation may wait in the queue, then 429.")
+    ] = 10
+
+    # Instances
+    instances_max: Annotated[int, rules.count(1, 100_000, "Instances alive at once on this node.")] = 300
+    instance_idle_s: Annotated[
+        float, rules.duration(0, 86400, "An idle instance is kept this long, unless its function says otherwise.")
+    ] = 180
+    instance_start_timeout_s: Annotated[
+        float, rules.duration(0.1, 300, "An instance must have loaded its code after this time.")
+    ] = 10
+    code_zip_max_bytes: Annotated[int, rules.size(KB, GB, "The largest code package as uploaded.")] = 50 * MB
+    code_max_bytes: Annotated[int, rules.size(KB, 100 * GB, "The largest code package unpacked.")] = 500 * MB
+    code_max_files: Annotated[int, rules.count(1, 10_000_000, "Files in one code package.")] = 50_000
+    python3_9: Annotated[str, rules.program("Interpreter of `python3.9` functions; empty = `python3.9` on PATH.")] = ""
+    python3_10: Annotated[str, rules.program("The same for `python3.10`.")] = ""
+    python3_11: Annotated[str, rules.program("The same for `python3.11`.")] = ""
+    python3_12: Annotated[str, rules.program("The same for `python3.12`.")] = ""
+
+    # Records
+    log_bytes_per_request: Annotated[
+        int, rules.size(KB, GB, "Log kept per request; of a longer one, head and tail are kept.")
+    ] = MB
+    records_flush_ms: Annotated[
+        int,
+        rules.Rule(rules.Unit.MILLISECONDS, "Records of invocations are written in batches this far apart.", 1, 60_000),
+    ] = 100
+    records_keep_days: Annotated[int, rules.count(1, 36_500, "Days that records and logs are kept.")] = 30
+
+    # Rate card: the defaults are the public list prices of the first tier
+    usd_per_cu: Annotated[float, rules.price("US dollars per compute unit (CU).")] = 0.000020
+    cu_per_invocation: Annotated[float, rules.price("CU per invocation.")] = 0.0075
+    cu_per_vcpu_s: Annotated[float, rules.price("CU per vCPU and second of active use.")] = 1.0
+    cu_per_gb_s: Annotated[float, rules.price("CU per GB of configured memory and second.")] = 0.15
+    cu_per_disk_gb_s: Annotated[float, rules.price("CU per GB of disk over the free 512 MB, and second.")] = 0.05
+
+    @property
+    def rate_card(self) -> RateCard:
+        """The prices."""
+        return RateCard(**{name: getattr(self, name) for name in RateCard.__struct_fields__})
+
+    @property
+    def interpreters(self) -> dict[str, str]:
+        """Official Python runtime name to the interpreter set for it; empty = look on PATH."""
+        return {f"python3.{minor}": getattr(self, f"python3_{minor}") for minor in (9, 10, 11, 12)}
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One row of the table."""
+
+    name: str
+    default: str | int | float | Path
+    rule: rules.Rule
+
+    @property
+    def variable(self) -> str:
+        """Its name in the environment."""
+        return PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        """Its name on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+
+def _table() -> tuple[Setting, ...]:
+    hints = get_type_hints(Settings, include_extras=True)
+    fields = msgspec.structs.fields(Settings)
+    return tuple(Setting(field.name, field.default, hints[field.name].__metadata__[0]) for field in fields)
+
+
+HEADINGS = {
+    "host": "The node",
+    "body_max_bytes": "HTTP",
+    "account_concurrency": "Concurrency",
+    "instances_max": "Instances and code",
+    "log_bytes_per_request": "Records and logs",
+    "usd_per_cu": "Rate card",
+}
+"""The first setting of each part of the table."""
+SETTINGS: tuple[Setting, ...] = _table()
+"""The table, in the order of the documentation."""
+BY_NAME = {setting.name: setting for setting in SETTINGS}

@@ -1,0 +1,29 @@
+"""GetFunctionCode: where the archive can be fetched."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from functory.control import call as calls
+from functory.control.call import Call
+from functory.control.fc import qualifiers
+from functory.control.functory import codelinks
+from functory.control.parts import ControlParts
+from functory.model.account import Scope
+
+PATH = "/2023-03-30/functions/{functionName}/code"
+
+
+def routes(parts: ControlParts) -> list[Route]:
+    """The route of this room."""
+
+    async def get(call: Call) -> Response:
+        name = call.function_name()
+        function = await parts.store.functions.get(call.account_id, name)
+        qualifiers.check(name, call.query)
+        return calls.answer(
+            {"checksum": function.code_checksum, "url": codelinks.url(parts, function.code_digest)},
+        )
+
+    return [calls.route("GET", PATH, Scope.READ, get)]

@@ -1,0 +1,183 @@
+"""CreateFunction, GetFunction, UpdateFunction, DeleteFunction, ListFunctions.
+
+A change goes: input checked → code durable → row written by compare-and-set → the node told → answer. Whatever the
+process's end interrupts, there is either the row with its code, or no row (and perhaps an archive nobody names).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import Any
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from functory.control import call as calls
+from functory.control.call import Call
+from functory.control.commit import to_the_end
+from functory.control.fc import archive, listing, outputs, paging, qualifiers, revisions, rules
+from functory.control.fc.inputs import CreateFunctionInput, UpdateFunctionInput
+from functory.control.parts import Code, ControlParts
+from functory.model import errors, ids
+from functory.model.account import Scope
+from functory.model.function import Function, LayerRef
+from functory.observe import logs
+
+log = logging.getLogger("functory.control")
+
+ALL = "/2023-03-30/functions"
+ONE = "/2023-03-30/functions/{functionName}"
+
+
+def routes(parts: ControlParts) -> list[Route]:
+    """The routes of this room."""
+    room = FunctionsRoom(parts)
+    return [
+        calls.route("GET", ALL, Scope.READ, room.page),
+        calls.route("POST", ALL, Scope.DEPLOY, room.create),
+        calls.route("GET", ONE, Scope.READ, room.get),
+        calls.route("PUT", ONE, Scope.DEPLOY, room.update),
+        calls.route("DELETE", ONE, Scope.DEPLOY, room.delete),
+    ]
+
+
+class FunctionsRoom:
+    """The five operations."""
+
+    def __init__(self, parts: ControlParts) -> None:
+        self._parts = parts
+        self._functions = parts.store.functions
+
+    async def create(self, call: Call) -> Response:
+        given = calls.typed_body(call.body, CreateFunctionInput)
+        name = ids.check_function_name(given.function_name)
+        changes = revisions.settings(given, None, self._runtime_note(given.runtime))
+        changes["layers"] = await self._layers(given.layers or [])
+        if await self._is_there(call.account_id, name):
+            raise errors.FunctionAlreadyExists(name)  # before a large archive is stored for nothing
+        code = await archive.store_code(given.code, self._parts.code)
+        if code is None:
+            raise errors.InvalidArgument("code is missing: give code.zipFile, the zip in base64")
+        function = revisions.first(
+            *(call.account_id, self._function_id(call, name), name, self._parts.clock.now_ms()),
+            revisions.with_code(changes, code),
+        )
+        await to_the_end(self._commit_new(function))
+        _log("Function created", "create_function", call, function)
+        return self._answer(function)
+
+    async def get(self, call: Call) -> Response:
+        name = call.function_name()
+        function = await self._functions.get(call.account_id, name)
+        qualifiers.check(name, call.query)
+        return self._answer(function)
+
+    async def update(self, call: Call) -> Response:
+        name = call.function_name()
+        given = calls.typed_body(call.body, UpdateFunctionInput)
+        before = await self._functions.get(call.account_id, name)
+        self._revision(before, given, None, None)  # refused before a large archive is stored for nothing
+        layers = None if given.layers is None else await self._layers(given.layers)
+        code = await archive.store_code(given.code, self._parts.code)
+        function = await to_the_end(self._change(call.account_id, name, given, layers, code))
+        _log("Function changed", "update_function", call, function)
+        return self._answer(function)
+
+    async def delete(self, call: Call) -> Response:
+        function = await to_the_end(self._remove(call.account_id, call.function_name()))
+        _log("Function deleted", "delete_function", call, function)
+        return calls.no_content()
+
+    async def page(self, call: Call) -> Response:
+        query = calls.typed_query(call.query, listing.Query, strict=False)
+        found, last = await listing.page(self._functions, call.account_id, query)
+        answer: dict[str, Any] = {"functions": [outputs.function(one, self._parts.region) for one in found]}
+        if last:
+            answer["nextToken"] = paging.token(last)
+        return calls.answer(answer)
+
+    async def _commit_new(self, function: Function) -> None:
+        await self._functions.create(function)
+        self._parts.on_function_changed(function)
+
+    async def _change(
+        self,
+        account_id: str,
+        name: str,
+        given: UpdateFunctionInput,
+        layers: tuple[LayerRef, ...] | None,
+        code: Code | None,
+    ) -> Function:
+        """Writes the change over whatever revision stands, so often as others are faster."""
+        for _ in range(self._parts.limits.update_tries):
+            before = await self._functions.get(account_id, name)
+            after = self._revision(before, given, layers, code)
+            try:
+                await self._functions.replace(after)
+            except errors.ConcurrentUpdate:
+                continue
+            self._parts.on_function_changed(after)
+            return after
+        raise errors.ConcurrentUpdate(f"function '{name}' is being changed by others too often; try again")
+
+    async def _remove(self, account_id: str, name: str) -> Function:
+        function = await self._functions.delete(account_id, name)
+        self._parts.on_function_deleted(function)
+        return function
+
+    def _revision(
+        self, before: Function, given: UpdateFunctionInput, layers: tuple[LayerRef, ...] | None, code: Code | None
+    ) -> Function:
+        changes = revisions.settings(given, before, self._runtime_note(given.runtime or before.runtime))
+        if layers is not None:
+            changes["layers"] = layers
+        if code is not None:
+            changes = revisions.with_code(changes, code)
+        return revisions.following(before, self._parts.clock.now_ms(), changes)
+
+    async def _is_there(self, account_id: str, name: str) -> bool:
+        try:
+            await self._functions.get(account_id, name)
+        except errors.FunctionNotFound:
+            return False
+        return True
+
+    async def _layers(self, arns: list[str]) -> tuple[LayerRef, ...]:
+        """The layers of these names, all of which must be there."""
+        if len(arns) > rules.MAX_LAYERS:
+            raise errors.InvalidArgument(f"layers: {len(arns)} are given; {rules.MAX_LAYERS} are allowed")
+        if len(set(arns)) != len(arns):
+            raise errors.InvalidArgument("layers: a layer is given twice")
+        found = []
+        for arn in arns:
+            layer = await self._parts.store.layers.by_arn(arn)
+            if layer is None:
+                raise errors.InvalidArgument(f"layers: {arn[:200]!r} does not exist on this node")
+            found.append(layer)
+        return tuple(found)
+
+    def _runtime_note(self, runtime: str) -> str:
+        _, _, note = self._parts.runtimes(rules.text("runtime", runtime, 64))
+        return note
+
+    def _function_id(self, call: Call, name: str) -> str:
+        """Differs for every function ever made: the request id does."""
+        source = f"{call.account_id}/{name}/{call.request_id}"
+        return hashlib.sha256(source.encode()).hexdigest()[:32]
+
+    def _answer(self, function: Function) -> Response:
+        return calls.answer(outputs.function(function, self._parts.region))
+
+
+def _log(sentence: str, action: str, call: Call, function: Function) -> None:
+    log.info(
+        sentence,
+        extra=logs.fields(
+            action,
+            request_id=call.request_id,
+            key=call.principal.access_key_id,
+            function=function.name,
+            epoch=function.epoch,
+        ),
+    )

@@ -1,0 +1,95 @@
+"""From a function to the spec of one of its instances: code, layers, interpreter, environment, context.
+
+The environment is complete (API reference, section 3.2): nothing of the node's own leaks in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from functory.model import ids
+from functory.model.function import Function, LayerRef
+from functory.model.instance import InstanceSpec
+
+ResolveRuntime = Callable[[str], tuple[str, str, str]]
+"""Interpreter, version and note for a runtime's name."""
+
+
+class Preparer:
+    """Makes specs. Each is for one instance."""
+
+    def __init__(
+        self,
+        *,
+        open_code: Callable[[str], Awaitable[Path]],
+        layer_path: Callable[[LayerRef], Path],
+        runtimes: ResolveRuntime,
+        region: str,
+        new_instance_id: Callable[[], str],
+    ) -> None:
+        self._open_code = open_code
+        self._layer_path = layer_path
+        self._runtimes = runtimes
+        self._region = region
+        self._new_instance_id = new_instance_id
+
+    async def __call__(self, function: Function) -> InstanceSpec:
+        """The spec; raises what the code store raises if the code cannot be had."""
+        code_dir = str(await self._open_code(function.code_digest))
+        interpreter, _, _ = self._runtimes(function.runtime)
+        instance_id = self._new_instance_id()
+        return InstanceSpec(
+            instance_id=instance_id,
+            runtime=interpreter,
+            handler=function.handler,
+            code_dir=code_dir,
+            layer_dirs=tuple(str(self._layer_path(layer)) for layer in function.layers),
+            environment=self._environment(function, code_dir, instance_id),
+            concurrency=function.instance_concurrency,
+            memory_mb=function.memory_mb,
+            disk_mb=function.disk_mb,
+            initializer=function.initializer.handler if function.initializer else "",
+            initializer_timeout_s=function.initializer.timeout_s if function.initializer else 3,
+            pre_stop=function.pre_stop.handler if function.pre_stop else "",
+            pre_stop_timeout_s=function.pre_stop.timeout_s if function.pre_stop else 3,
+            context=self._context(function),
+        )
+
+    def _environment(self, function: Function, code_dir: str, instance_id: str) -> dict[str, str]:
+        platform = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "FC_FUNC_CODE_PATH": code_dir + "/",
+            "FC_ACCOUNT_ID": function.account_id,
+            "FC_FUNCTION_NAME": function.name,
+            "FC_FUNCTION_HANDLER": function.handler,
+            "FC_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
+            "FC_TIMEOUT": str(function.timeout_s),
+            "FC_REGION": self._region,
+            "FC_QUALIFIER": ids.LATEST,
+            "FC_INSTANCE_ID": instance_id,
+            "FC_RUNTIME": function.runtime,
+        }
+        if function.initializer:
+            platform["FC_INITIALIZER_HANDLER"] = function.initializer.handler
+            platform["FC_INITIALIZATION_TIMEOUT"] = str(function.initializer.timeout_s)
+        # The platform's own names win: a function cannot be told another account or instance than its own.
+        return {**function.environment, **platform} | {
+            name: function.environment[name] for name in ("PATH", "LANG") if name in function.environment
+        }
+
+    def _context(self, function: Function) -> dict[str, str]:
+        return {
+            "functionName": function.name,
+            "handler": function.handler,
+            "memory": str(function.memory_mb),
+            "timeout": str(function.timeout_s),
+            "qualifier": ids.LATEST,
+            "versionId": "",
+            "region": self._region,
+            "accountId": function.account_id,
+            "accessKeyId": "",
+            "accessKeySecret": "",
+            "securityToken": "",
+        }

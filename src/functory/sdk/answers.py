@@ -1,0 +1,244 @@
+"""What the node answers, as typed values. Fields that a newer node adds are ignored; lists are never None."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A JSON object of the API: `code_size` here is `codeSize` there."""
+
+    def to_json(self) -> bytes:
+        """As the API writes it."""
+        return msgspec.json.encode(self)
+
+
+class Layer(Answer, frozen=True, kw_only=True):
+    """A layer of a function."""
+
+    arn: str
+    size: int = 0
+
+
+class Hook(Answer, frozen=True, kw_only=True):
+    """A life cycle hook."""
+
+    handler: str = ""
+    timeout: int | None = None
+    """Seconds."""
+
+
+class Lifecycle(Answer, frozen=True, kw_only=True):
+    """The hooks of a function."""
+
+    initializer: Hook | None = None
+    pre_stop: Hook | None = None
+
+
+class Function(Answer, frozen=True, kw_only=True):
+    """A function as GetFunction answers it."""
+
+    function_name: str
+    runtime: str = ""
+    handler: str = ""
+    memory_size: int = 0
+    """MB."""
+    cpu: float = 0
+    disk_size: int = 0
+    """MB."""
+    timeout: int = 0
+    """Seconds."""
+    instance_concurrency: int | None = None
+    idle_timeout: int | None = None
+    """Seconds."""
+    description: str | None = None
+    environment_variables: dict[str, str] | None = None
+    layers: list[Layer] | None = None
+    instance_lifecycle_config: Lifecycle | None = None
+    code_checksum: str = ""
+    """CRC-64 of the zip, a decimal number."""
+    code_size: int = 0
+    """Bytes."""
+    created_time: str = ""
+    last_modified_time: str = ""
+    function_arn: str = ""
+    function_id: str = ""
+    state: str | None = None
+    state_reason: str | None = None
+    """What the owner should know about how it runs on this node."""
+
+
+class FunctionPage(Answer, frozen=True, kw_only=True):
+    """One page of functions."""
+
+    functions: list[Function] = []
+    next_token: str | None = None
+
+
+class FunctionCode(Answer, frozen=True, kw_only=True):
+    """Where the code of a function lies."""
+
+    url: str
+    checksum: str = ""
+
+
+class Cold(Answer, frozen=True, kw_only=True):
+    """The parts of a cold start, in microseconds."""
+
+    fork_us: int = 0
+    import_us: int = 0
+    init_us: int = 0
+
+    @property
+    def total_us(self) -> int:
+        return self.fork_us + self.import_us + self.init_us
+
+
+class Request(Answer, frozen=True, kw_only=True):
+    """What is kept of one invocation."""
+
+    request_id: str
+    function_name: str = ""
+    qualifier: str = ""
+    revision: int = 0
+    kind: str = ""
+    started_at_ms: int = 0
+    status: str = ""
+    error_type: str = ""
+    instance_id: str = ""
+    queued_us: int = 0
+    duration_us: int = 0
+    billed_ms: int = 0
+    memory_limit_mb: int = 0
+    memory_peak_bytes: int = 0
+    cpu_us: int = 0
+    cold: Cold | None = None
+    """None for a warm call."""
+    cost_nano_usd: int = 0
+    payload_bytes: int = 0
+    reply_bytes: int = 0
+    trace_parent: str = ""
+
+    @property
+    def waited_us(self) -> int:
+        """How long it waited before an instance was made or taken: `queued_us` without the parts of a cold start."""
+        return max(0, self.queued_us - (self.cold.total_us if self.cold else 0))
+
+
+class RequestPage(Answer, frozen=True, kw_only=True):
+    """One page of requests, newest first."""
+
+    requests: list[Request] = []
+    next_before: str = ""
+
+
+class RequestLogs(Answer, frozen=True, kw_only=True):
+    """What one invocation printed."""
+
+    request_id: str
+    text: str = ""
+
+
+class LogEntry(Answer, frozen=True, kw_only=True):
+    """What one invocation of a function printed."""
+
+    request_id: str
+    at_ms: int
+    text: str
+
+
+class LogPage(Answer, frozen=True, kw_only=True):
+    """Log entries, oldest first."""
+
+    entries: list[LogEntry] = []
+
+
+class BuiltLayer(Answer, frozen=True, kw_only=True):
+    """A layer of dependencies."""
+
+    arn: str
+    digest: str = ""
+    size_bytes: int = 0
+    built: bool = False
+    """It was installed by this call; false = it was there already."""
+    seconds: float = 0
+
+
+class Token(Answer, frozen=True, kw_only=True):
+    """A call token: sent as `Authorization: Bearer TOKEN`."""
+
+    token: str
+    expires_at_ms: int
+
+
+class Tier(Answer, frozen=True, kw_only=True):
+    """How strong the isolation of instances is."""
+
+    name: str = ""
+    summary: str = ""
+    missing: list[str] = []
+
+
+class Health(Answer, frozen=True, kw_only=True):
+    """What `/healthz` answers, without a signature."""
+
+    status: str = ""
+    version: str = ""
+    tier: Tier = Tier()
+    date: str = ""
+    """The node's clock, as its `Date` header says; empty if it sent none."""
+
+
+class Runtime(Answer, frozen=True, kw_only=True):
+    """A language runtime of the node."""
+
+    name: str
+    interpreter: str = ""
+    version: str = ""
+    note: str = ""
+    """What is special about it, or why it cannot be used."""
+
+
+class Counts(Answer, frozen=True, kw_only=True):
+    """Instances on the node now."""
+
+    alive: int = 0
+    busy: int = 0
+    starting: int = 0
+
+
+class Node(Answer, frozen=True, kw_only=True):
+    """The node."""
+
+    version: str = ""
+    region: str = ""
+    account_id: str = ""
+    tier: Tier = Tier()
+    uptime_s: float = 0
+    instances: Counts = Counts()
+    runtimes: list[Runtime] = []
+    limits: dict[str, Any] = {}
+
+
+class Invoked(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of one call. A function that failed is an answer too: `error_type` is set then."""
+
+    status: int
+    """HTTP status."""
+    payload: bytes
+    request_id: str = ""
+    duration_ms: float = 0
+    memory_mb: float = 0
+    """The instance's peak memory, in MB."""
+    error_type: str = ""
+    """Empty if the function succeeded."""
+    log_tail: bytes = b""
+    """The last 4 KB of what it printed, if asked for."""
+    instance_id: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """The function itself failed."""
+        return bool(self.error_type)

@@ -1,0 +1,145 @@
+"""From a folder to a function, sending only what changed.
+
+1. `project` says what the function shall be; `package` packs the code.
+2. `requirements.txt`, if it asks for anything, becomes a layer on the node.
+3. The node says what the function is; `plan` compares, purely.
+4. `apply` creates, updates or does nothing. A change by somebody else in between makes it look again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from functory.sdk import answers, errors
+from functory.sdk import project as projects
+from functory.sdk.client import Client
+from functory.sdk.package import Package
+from functory.sdk.project import Project
+
+_TRIES = 3
+_NEW = answers.Function(function_name="", memory_size=projects.DEFAULTS["memorySize"], cpu=projects.DEFAULT_CPU)
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What has to be sent."""
+
+    create: bool
+    fields: dict[str, Any]
+    """Fields of CreateFunction or UpdateFunction."""
+    send_code: bool
+
+    @property
+    def nothing(self) -> bool:
+        """All is as it shall be."""
+        return not (self.create or self.fields or self.send_code)
+
+
+class Deployed(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done."""
+
+    function: answers.Function
+    plan: Plan
+
+
+def plan(current: answers.Function | None, source: Path, project: Project, package: Package, layer: str) -> Plan:
+    """Compares what is with what shall be. `layer`: ARN of the dependencies, or empty."""
+    wanted = _wanted(current, source, project, layer)
+    if current is None:
+        return Plan(create=True, fields=projects.DEFAULTS | wanted, send_code=True)
+    there = _as_fields(current)
+    changed = {key: value for key, value in wanted.items() if there.get(key) != value}
+    return Plan(create=False, fields=changed, send_code=current.code_checksum != package.checksum)
+
+
+def apply(client: Client, source: Path, project: Project, package: Package, layer: str) -> Deployed:
+    """Makes the function what the folder says. `ProjectError` or `ApiError` if it cannot be."""
+    for attempt in range(_TRIES):
+        current = find(client, project.name)
+        steps = plan(current, source, project, package, layer)
+        try:
+            return Deployed(function=_sent(client, project.name, current, steps, package), plan=steps)
+        except errors.ApiError as refusal:
+            # Somebody else created, changed or deleted it after we looked.
+            raced = refusal.code in ("ConcurrentUpdateError", "FunctionAlreadyExists", "FunctionNotFound")
+            if not raced or attempt == _TRIES - 1:
+                raise
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def find(client: Client, name: str) -> answers.Function | None:
+    """The function as it stands, or None."""
+    try:
+        return client.functions.get(name)
+    except errors.ApiError as refusal:
+        if refusal.code == "FunctionNotFound":
+            return None
+        raise
+
+
+def _sent(
+    client: Client, name: str, current: answers.Function | None, steps: Plan, package: Package
+) -> answers.Function:
+    if current is None:
+        return client.functions.create(name, steps.fields, package.data)
+    if steps.nothing:
+        return current
+    return client.functions.update(name, steps.fields, package.data if steps.send_code else None)
+
+
+def _wanted(current: answers.Function | None, source: Path, project: Project, layer: str) -> dict[str, Any]:
+    runtime = project.runtime or (current.runtime if current else projects.DEFAULT_RUNTIME)
+    handler = project.handler or projects.find_handler(source, runtime, current.handler if current else "")
+    projects.check_handler(source, runtime, handler)
+    wanted = project.fields() | {"runtime": runtime, "handler": handler, "layers": [layer] if layer else []}
+    if project.cpu is None:
+        memory_mb = wanted.get("memorySize") or (current or _NEW).memory_size
+        wanted["cpu"] = projects.fitting_cpu(memory_mb, (current or _NEW).cpu)
+    if project.environment is not None:
+        wanted["environmentVariables"] = dict(project.environment)
+    hooks = _hooks(project, current)
+    if hooks is not None:
+        wanted["instanceLifecycleConfig"] = hooks
+    return wanted
+
+
+def _hooks(project: Project, current: answers.Function | None) -> dict[str, Any] | None:
+    """The life cycle as it shall be; None = nothing is said. The two hooks travel as one field, so both are named."""
+    if project.initializer is None and project.pre_stop is None:
+        return None
+    there = _as_fields(current).get("instanceLifecycleConfig", {}) if current else {}
+    said = {"initializer": project.initializer, "preStop": project.pre_stop}
+    for key, handler in said.items():
+        if handler:
+            there = {**there, key: {**there.get(key, {}), "handler": handler}}
+        elif handler == "":
+            there = {name: hook for name, hook in there.items() if name != key}
+    return there
+
+
+def _as_fields(function: answers.Function) -> Mapping[str, Any]:
+    """A function in the words of CreateFunction."""
+    lifecycle = function.instance_lifecycle_config
+    hooks = {
+        key: {"handler": hook.handler} | ({"timeout": hook.timeout} if hook.timeout is not None else {})
+        for key, hook in (
+            ("initializer", lifecycle.initializer if lifecycle else None),
+            ("preStop", lifecycle.pre_stop if lifecycle else None),
+        )
+        if hook is not None and hook.handler
+    }
+    return {
+        "runtime": function.runtime,
+        "handler": function.handler,
+        "memorySize": function.memory_size,
+        "cpu": function.cpu,
+        "timeout": function.timeout,
+        "instanceConcurrency": function.instance_concurrency or 1,
+        "description": function.description or "",
+        "environmentVariables": function.environment_variables or {},
+        "layers": [layer.arn for layer in function.layers or []],
+        "instanceLifecycleConfig": hooks,
+    }

@@ -1,0 +1,202 @@
+"""What a folder says about its function: `functory.toml`, and what can be seen without it.
+
+All keys are optional:
+
+    name = "thumbnail"              default: the folder's name
+    runtime = "python3"
+    handler = "index.handler"       default: found, see `find_handler`
+    memory = 512                    MB
+    cpu = 0.35                      vCPU
+    timeout = 60                    seconds
+    concurrency = 1                 invocations in one instance at once
+    description = "…"
+    initializer = "index.start"     runs once per instance before the first call
+    pre_stop = "index.stop"         runs before an instance goes
+    [environment]
+    KEY = "value"
+
+What neither the file nor a flag names keeps its value when the function exists, and gets the default when it is new.
+A key that is not in this list is refused: a limit that was misspelt is a limit that is not there.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from functory.model import errors as model_errors
+from functory.model import ids
+from functory.sdk.errors import ProjectError
+
+FILE_NAME = "functory.toml"
+REQUIREMENTS = "requirements.txt"
+DEFAULT_RUNTIME = "python3"
+DEFAULT_TIMEOUT_S = 60
+"""More than the official 3 s: those who deploy from a folder are trying things out."""
+DEFAULTS: dict[str, Any] = {"memorySize": 512, "timeout": DEFAULT_TIMEOUT_S}
+DEFAULT_CPU = 0.35
+_CPU_STEP = 0.05
+_USUAL = ("index", "main", "app")
+
+
+class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A function as its folder and the flags describe it. None = nothing is said."""
+
+    name: str = ""
+    runtime: str | None = None
+    handler: str | None = None
+    memory: int | None = None
+    """MB."""
+    cpu: float | None = None
+    timeout: int | None = None
+    """Seconds."""
+    environment: dict[str, str] | None = None
+    concurrency: int | None = None
+    initializer: str | None = None
+    pre_stop: str | None = None
+    description: str | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """What is said, as fields of CreateFunction; environment, layers and handler are `deploy`'s business."""
+        plain = {
+            "runtime": self.runtime,
+            "memorySize": self.memory,
+            "cpu": self.cpu,
+            "timeout": self.timeout,
+            "instanceConcurrency": self.concurrency,
+            "description": self.description,
+        }
+        return {key: value for key, value in plain.items() if value is not None}
+
+
+def load(source: Path) -> Project:
+    """What `source`, a folder or one file, says. `ProjectError` names file and key."""
+    if not source.exists():
+        raise ProjectError(f"{source} is not there", hint="give a folder with code, or one source file")
+    found = _from_file(source / FILE_NAME) if (source / FILE_NAME).is_file() else Project()
+    return found if found.name else msgspec.structs.replace(found, name=_name_of(source))
+
+
+def merge(project: Project, **flags: Any) -> Project:
+    """`project` with the flags that are given (not None) over it; environments are joined."""
+    given = {key: value for key, value in flags.items() if value is not None}
+    if given.get("environment"):
+        given["environment"] = {**(project.environment or {}), **given["environment"]}
+    merged = msgspec.structs.replace(project, **given)
+    try:
+        ids.check_function_name(merged.name)
+    except model_errors.InvalidArgument as failure:
+        raise ProjectError(failure.message, hint=f'choose one with --name, or name = "…" in {FILE_NAME}') from None
+    return merged
+
+
+def fitting_cpu(memory_mb: int, cpu: float = DEFAULT_CPU) -> float:
+    """`cpu`, moved no further than it must be to suit the memory: vCPU to GB from 1:1 to 1:4, in steps of 0.05."""
+    memory_gb = memory_mb / 1024
+    if memory_gb / 4 <= cpu <= memory_gb:
+        return cpu
+    lowest = math.ceil(memory_gb / 4 / _CPU_STEP - 1e-9)
+    highest = max(1, math.floor(memory_gb / _CPU_STEP + 1e-9))
+    return round(min(max(round(cpu / _CPU_STEP), lowest), highest) * _CPU_STEP, 2)
+
+
+def requirements_of(source: Path) -> str:
+    """The text of `requirements.txt` if it asks for anything, else an empty one."""
+    path = source / REQUIREMENTS
+    if not source.is_dir() or not path.is_file():
+        return ""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as failure:
+        raise ProjectError(f"{path} cannot be read: {failure}") from failure
+    return text if packages_in(text) else ""
+
+
+def packages_in(requirements: str) -> list[str]:
+    """The lines of a requirements file that say something."""
+    lines = (line.split(" #", 1)[0].strip() for line in requirements.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def find_handler(source: Path, runtime: str, current: str = "") -> str:
+    """`file.func`: the handler when none is named.
+
+    The one in force (`current`) if its file is still there; `index`, then whichever of `main` and `app` is there
+    alone, then the only source file; the function in it is called `handler`.
+    """
+    suffix = ".py" if runtime.startswith("python") else ".js" if runtime.startswith("nodejs") else ""
+    if not suffix:
+        return current or "index.handler"
+    if source.is_file():
+        return f"{source.stem}.handler"
+    if current and handler_file(source, current, suffix) is not None:
+        return current
+    stems = {path.stem for path in source.glob(f"*{suffix}")}
+    usual = [stem for stem in _USUAL if stem in stems]
+    if "index" in stems or len(usual) == 1:
+        return f"{usual[0]}.handler"
+    if len(stems) == 1:
+        return f"{stems.pop()}.handler"
+    what = "several files could hold the handler" if stems else f"there is no {suffix} file"
+    raise ProjectError(f"{source}: {what}", hint=f'name it with --handler FILE.FUNC, or handler = "…" in {FILE_NAME}')
+
+
+def check_handler(source: Path, runtime: str, handler: str) -> None:
+    """Refuses a handler whose file is not there, before anything is sent."""
+    if not runtime.startswith("python"):
+        return
+    if source.is_file():
+        there = handler.rpartition(".")[0] == source.stem
+    else:
+        there = handler_file(source, handler, ".py") is not None
+    if not there:
+        raise ProjectError(
+            f"the handler is {handler!r}, but {source} has no such file",
+            hint="a handler is FILE.FUNCTION, such as index.handler for handler() in index.py",
+        )
+
+
+def handler_file(folder: Path, handler: str, suffix: str) -> Path | None:
+    """The file that holds `file.func`, `dir/file.func` or `pkg.mod.func`."""
+    module = handler.rpartition(".")[0]
+    if not module:
+        return None
+    places = (
+        folder / f"{part}{end}" for part in (module, module.replace(".", "/")) for end in (suffix, "/__init__.py")
+    )
+    return next((path for path in places if path.is_file()), None)
+
+
+def _from_file(path: Path) -> Project:
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as failure:
+        raise ProjectError(f"{path} cannot be read: {failure}") from failure
+    except tomllib.TOMLDecodeError as failure:
+        raise ProjectError(f"{path} is not TOML: {failure}") from failure
+    known = Project.__struct_fields__
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+            raise ProjectError(f"{path}: there is no key {key!r}", hint=f"the nearest one is {near!r}")
+    try:
+        return msgspec.convert(table, Project)
+    except msgspec.ValidationError as failure:
+        raise ProjectError(f"{path}: {_kindly(str(failure))}") from failure
+
+
+def _kindly(message: str) -> str:
+    """`memory: expected int, got str`, of msgspec's `Expected `int`, got `str` - at `$.memory``."""
+    what, _, where = message.partition(" - at `$.")
+    what = what.replace("`", "").replace(" | null", "")
+    return f"{where.rstrip('`')}: {what[0].lower()}{what[1:]}" if where else what
+
+
+def _name_of(source: Path) -> str:
+    whole = source.resolve()
+    return whole.stem if source.is_file() else whole.name

@@ -1,0 +1,142 @@
+"""The spawner's loop: one control socket, and the descriptors of the back end.
+
+Single-threaded on purpose: it forks, and a thread's lock held at that moment would stay locked in the child for ever.
+Its end is the end of the control socket, never a signal: a supervisor's SIGTERM is the node's to act on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import os
+import select
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+
+import msgspec
+
+from functory.sandbox.base import SandboxError
+from functory.sandbox.process import ProcessSandboxes
+from functory.sandbox.safe import SafeSandboxes
+from functory.spawner import protocol
+
+_LIFELINE_FROM = 10
+"""Lowest number of the copy of the control socket that zygotes keep: below are the numbers they arrange."""
+
+
+class Loop:
+    """Serves one node."""
+
+    def __init__(self, control: socket.socket, maker: SafeSandboxes) -> None:
+        self._control = control
+        self._maker = maker
+        self._stopping = False
+
+    def run(self) -> None:
+        """Returns when the node asks for it or is gone."""
+        try:
+            while not self._stopping:
+                poller = select.poll()
+                for fd in (self._control.fileno(), *self._maker.fileno()):
+                    poller.register(fd, select.POLLIN)
+                readable = {fd for fd, _ in poller.poll()}
+                if self._control.fileno() in readable and not self._receive():
+                    break
+                self._tell_ends()
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # the node is gone
+        finally:
+            self._maker.close()
+        self._say_goodbye()
+
+    def say(self, answer: protocol.Answer) -> None:
+        """Sends one message."""
+        self._control.sendall(protocol.encode(answer))
+
+    def _receive(self) -> bool:
+        data, fds, _, _ = socket.recv_fds(self._control, protocol.MESSAGE_BYTES, protocol.SPAWN_FDS)
+        try:
+            if not data:
+                return False
+            request = protocol.decode_request(data)
+            if isinstance(request, protocol.Spawn):
+                self._spawn(request, fds)
+            elif isinstance(request, protocol.Kill):
+                box = self._maker.get(request.id)
+                if box is not None:
+                    box.kill()
+            else:
+                self._stopping = True
+        finally:
+            for fd in fds:
+                os.close(fd)
+        return True
+
+    def _spawn(self, request: protocol.Spawn, fds: Sequence[int]) -> None:
+        name = request.spec.instance_id
+        try:
+            if len(fds) != protocol.SPAWN_FDS:
+                raise SandboxError(f"{len(fds)} descriptors came with the request instead of {protocol.SPAWN_FDS}")
+            box = self._maker.create(request.spec, fds)
+        except SandboxError as failure:
+            self.say(protocol.Failed(id=name, reason=str(failure)))
+        else:
+            self.say(protocol.Made(id=name, pid=box.pid))
+
+    def _tell_ends(self) -> None:
+        for exit_ in self._maker.reap():
+            self.say(protocol.Ended(exit=exit_))
+
+    def _say_goodbye(self) -> None:
+        with contextlib.suppress(OSError):  # nobody listens any more
+            self._tell_ends()
+        self._control.close()
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m functory.spawner", description="Makes instances for a node.")
+    parser.add_argument("--control", type=int, required=True, help="the connected SEQPACKET socket")
+    parser.add_argument("--prepare", action="append", default=[], help="an interpreter to warm up at once")
+    parser.add_argument("--readable", action="append", default=[], help="a folder that functions read")
+    return parser.parse_args(argv)
+
+
+def _prepare(maker: ProcessSandboxes, interpreters: Sequence[str]) -> protocol.Ready:
+    versions, failures = {}, {}
+    for interpreter in interpreters:
+        try:
+            versions[interpreter] = maker.prepare(interpreter)
+        except SandboxError as failure:
+            failures[interpreter] = str(failure)
+    tier = maker.tier
+    report = protocol.TierReport(name=tier.name, summary=tier.summary, missing=tuple(tier.missing))
+    return protocol.Ready(tier=report, versions=versions, failures=failures)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs until the node is gone."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    arguments = _arguments(argv)
+    control = socket.socket(fileno=arguments.control)
+    control.set_inheritable(False)
+    control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * protocol.MESSAGE_BYTES)
+    # Zygotes hold a copy: the node sees the end of the socket when the spawner and all zygotes are gone.
+    lifeline = fcntl.fcntl(control.fileno(), fcntl.F_DUPFD_CLOEXEC, _LIFELINE_FROM)
+    back_end = ProcessSandboxes(read_by_functions=arguments.readable, lifeline=lifeline)
+    maker = SafeSandboxes(back_end)
+    loop = Loop(control, maker)
+    try:
+        loop.say(_prepare(back_end, arguments.prepare))
+    except OSError:
+        maker.close()
+        return 1
+    try:
+        loop.run()
+    except msgspec.MsgspecError as failure:
+        sys.stderr.write(f"functory spawner: a message of the node could not be read, so all ends: {failure}\n")
+        return 1
+    return 0

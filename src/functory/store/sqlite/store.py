@@ -1,0 +1,47 @@
+"""The store over one SQLite file."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from functory.clock import Clock
+from functory.store.cipher import Cipher
+from functory.store.sqlite import connect
+from functory.store.sqlite.functions import SqliteFunctions
+from functory.store.sqlite.keys import SqliteKeys
+from functory.store.sqlite.layers import SqliteLayers
+from functory.store.sqlite.readers import Readers
+from functory.store.sqlite.requests import SqliteRequests
+from functory.store.sqlite.writer import Writer
+
+
+class SqliteStore:
+    """`store.base.Store` in the file `path` and two beside it (`-wal`, `-shm`).
+
+    One process at a time. `cipher` seals secrets (`cipher.from_key_file`); `vfs` names another SQLite file layer, for
+    tests that cut the power.
+    """
+
+    def __init__(self, path: Path, *, clock: Clock, cipher: Cipher, vfs: str | None = None) -> None:
+        self._path = path
+        self._writer = Writer(partial(connect.writer, path, vfs=vfs))
+        self._readers = Readers(partial(connect.reader, path, vfs=vfs))
+        self.functions = SqliteFunctions(self._writer, self._readers)
+        self.keys = SqliteKeys(self._writer, self._readers, clock, cipher)
+        self.layers = SqliteLayers(self._writer, self._readers, clock)
+        self.requests = SqliteRequests(self._writer, self._readers)
+
+    async def start(self) -> None:
+        """Open the file, or make it. `StorageCorrupt` if it is damaged, or not ours, or newer than this code."""
+        await self._writer.start()
+        try:
+            await self._readers.start()
+        except BaseException:
+            await self._writer.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Finish what waits, then close. The writer goes last: closing, it moves the WAL into the file."""
+        await self._readers.stop()
+        await self._writer.stop()

@@ -1,0 +1,66 @@
+"""The pages of the APIs list exactly what is served. `python tests/meta/test_api_pages.py` prints the coverage page."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from unittest.mock import MagicMock
+
+from starlette.routing import Route
+
+from functory.control.app import create_app
+from functory.control.fc.operations import OPERATIONS, VERSION, find
+
+IN_THE_GATEWAY = {"InvokeFunction"}
+"""Served by the data plane, so not among the control API's routes."""
+
+
+def _served() -> set[tuple[str, str]]:
+    """Method and path of every control route. Only the table is read: no part behind it is ever called."""
+    routes = [route for route in create_app(MagicMock()).routes if isinstance(route, Route)]
+    return {(method, route.path) for route in routes for method in (route.methods or set()) - {"HEAD"}}
+
+
+def _shape(path: str) -> str:
+    """The path without its query, and without the names and endings of what is variable in it."""
+    return re.sub(r"\{[^}]+\}[^/]*", "{}", path.partition("?")[0])
+
+
+def test_the_page_of_our_own_api_lists_every_route_and_no_other(root: Path) -> None:
+    page = (root / "docs" / "functory-api.md").read_text("utf-8")
+    listed = {(m, _shape(path)) for m, path in re.findall(r"^\| `(GET|POST|PUT|DELETE) (\S+?)`", page, re.M)}
+    served = {(m, _shape(path)) for m, path in _served() if not path.startswith(f"/{VERSION}/")}
+    assert listed == served
+
+
+def coverage() -> str:
+    """The text of `docs/coverage.md`."""
+    found = [find(method, path) for method, path in _served()]
+    names = {operation.name for operation in found if operation} | IN_THE_GATEWAY
+    rows = [
+        f"| {one.name} | `{one.method} {one.template}` | {'yes' if one.name in names else '–'} |"
+        for one in sorted(OPERATIONS, key=lambda one: (one.name not in names, one.name))
+    ]
+    return "\n".join([_HEAD.format(served=len(names), known=len(OPERATIONS)), *rows, ""])
+
+
+_HEAD = f"""# Coverage of the official API
+
+Which operations of Function Compute 3.0 (version {VERSION}) this node serves: {{served}} of {{known}}. Paths stand
+below `/{VERSION}`. Another operation is answered with `PathNotSupported`, which names it. Fields of a served operation
+that this node does not act on are kept and answered as they were given.
+
+Made by `python tests/meta/test_api_pages.py > docs/coverage.md`; a test compares them.
+
+| Operation | Call | Served |
+|---|---|---|"""
+
+
+def test_the_coverage_page_is_what_is_served(root: Path) -> None:
+    written = (root / "docs" / "coverage.md").read_text("utf-8")
+    assert written == coverage(), "run: .venv/bin/python tests/meta/test_api_pages.py > docs/coverage.md"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(coverage())

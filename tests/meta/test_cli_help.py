@@ -1,0 +1,67 @@
+"""Every command explains itself: what it does, what each option means, and how it is used."""
+
+from __future__ import annotations
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from functory.cli.command import Command
+from functory.cli.main import Functory, functory
+
+NAMES = sorted(functory.commands)
+
+
+def help_of(*arguments: str) -> str:
+    done = CliRunner().invoke(functory, [*arguments, "--help"], prog_name="functory")
+    assert done.exit_code == 0
+    return done.output
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_help_of_a_command_ends_with_examples_that_call_it(name: str) -> None:
+    command = functory.commands[name]
+    assert isinstance(command, Command)
+    assert command.examples
+    shown = help_of(name).partition("Examples:\n")[2]
+    for example in command.examples:
+        assert f"functory {name}" in example
+        assert example in shown
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_options_in_an_example_exist(name: str) -> None:
+    known = {flag for option in functory.commands[name].params for flag in option.opts}
+    for example in functory.commands[name].examples:  # type: ignore[attr-defined]
+        words = example.split(f"functory {name}")[1].split("|")[0].split()
+        assert {word for word in words if word.startswith("-") and word != "-"} <= known
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_option_says_what_it_means(name: str) -> None:
+    for option in functory.commands[name].params:
+        if isinstance(option, click.Option):
+            assert option.help, f"{name} {option.opts}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_begins_with_a_short_sentence(name: str) -> None:
+    short = functory.commands[name].get_short_help_str(limit=200)
+    assert short.endswith(".")
+    assert len(short) <= 90
+
+
+def test_every_command_stands_under_one_heading() -> None:
+    listed = [name for _, names in Functory.headings for name in names]
+    assert sorted(listed) == NAMES
+
+
+@pytest.mark.parametrize("name", ["ls", "show", "logs", "requests", "request", "doctor"])
+def test_reading_commands_can_answer_json(name: str) -> None:
+    assert "--json" in help_of(name)
+
+
+def test_the_first_page_says_what_the_exit_codes_mean_and_where_keys_come_from() -> None:
+    shown = help_of()
+    for word in ("Exit codes", "FUNCTORY_ACCESS_KEY_ID", "credentials.json", "functory up"):
+        assert word in shown
