@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
@@ -22,7 +21,7 @@ from functory.sdk import Client, SdkError, answers, credentials
 
 SKEW_WARN_S = 30
 SKEW_FAIL_S = 15 * 60
-"""Signatures older than this are refused."""
+"""Signatures farther away than this are refused."""
 DISK_WARN_BYTES = 2 * 2**30
 DISK_FAIL_BYTES = 200 * 2**20
 _STRONG = ("A", "A1", "B")
@@ -100,9 +99,9 @@ def examine(endpoint: str | None) -> Iterator[Check]:
             yield Check(Level.OK, "keys", f"{found.access_key_id}, account {node.account_id}, from {found.source}")
         yield isolation(health.tier)
         if isinstance(node, answers.Node):
-            yield from _runtimes(node)
+            yield from runtimes(node)
             yield _load(node)
-        yield skew(health.date, datetime.now(UTC))
+        yield skew(health.at_s, time.time())
         yield from _disk(Path(found.source))
 
 
@@ -129,13 +128,18 @@ def isolation(tier: answers.Tier) -> Check:
     return Check(level, "isolation", f"tier {tier.name}: {tier.summary}", do)
 
 
-def _runtimes(node: answers.Node) -> Iterator[Check]:
-    usable = [runtime for runtime in node.runtimes if runtime.interpreter]
-    if not usable:
+def runtimes(node: answers.Node) -> Iterator[Check]:
+    """A line per interpreter; beneath it, the runtimes for which it only stands in."""
+    by_interpreter: dict[tuple[str, str], list[answers.Runtime]] = {}
+    for runtime in node.runtimes:
+        if runtime.interpreter:
+            by_interpreter.setdefault((runtime.interpreter, runtime.version), []).append(runtime)
+    if not by_interpreter:
         yield Check(Level.FAIL, "runtimes", "none can be used", "install Python 3.9 or newer, then start the node anew")
-    for runtime in usable:
-        says = f"{runtime.name} runs on {runtime.interpreter} ({runtime.version})"
-        yield Check(Level.OK, "runtime", says, runtime.note)
+    for (interpreter, version), served in by_interpreter.items():
+        true = [runtime.name for runtime in served if not runtime.note]
+        notes = "\n".join(runtime.note for runtime in served if runtime.note)
+        yield Check(Level.OK, "runtime", f"{', '.join(true) or 'none by name'} on {interpreter} ({version})", notes)
 
 
 def _load(node: answers.Node) -> Check:
@@ -144,18 +148,18 @@ def _load(node: answers.Node) -> Check:
     return Check(Level.OK, "instances", f"{now}; the node is up for {words.duration(node.uptime_s * 1e6)}")
 
 
-def skew(date: str, now: datetime) -> Check:
-    """How far the node's clock is from ours."""
-    try:
-        apart_s = (parsedate_to_datetime(date).astimezone(UTC) - now).total_seconds()
-    except ValueError:
-        return Check(Level.OK, "clock", "the node does not tell its time; your signatures are accepted")
+def skew(node_s: int, now_s: float) -> Check:
+    """How far the node's clock is from ours. The node's is known to the second."""
+    if not node_s:
+        return Check(Level.OK, "clock", "the node does not tell its time")
+    apart_s = node_s - int(now_s)
+    if abs(apart_s) <= 1:
+        return Check(Level.OK, "clock", "the node's clock agrees with this one")
     says = (
         f"the node's clock is {words.duration(abs(apart_s) * 1e6)} {'ahead of' if apart_s > 0 else 'behind'} this one"
     )
     if abs(apart_s) < SKEW_WARN_S:
-        # The header has whole seconds: less than two apart cannot be told from none.
-        return Check(Level.OK, "clock", says if abs(apart_s) >= 2 else "the node's clock agrees with this one")
+        return Check(Level.OK, "clock", says)
     level = Level.FAIL if abs(apart_s) >= SKEW_FAIL_S else Level.WARN
     return Check(level, "clock", says, "set both by a time server; signatures more than 15 minutes apart are refused")
 

@@ -92,7 +92,7 @@ class Node:
     async def start(self) -> None:
         """Storage first, then identity (it reads the store), then what needs keys, the open door last."""
         try:
-            await self._begin(self.store, self.blob, self.code, self.identity, self.spawner)
+            await self._begin(self.store, self.blob, self.code, self.layers, self.identity, self.spawner)
             await self._load()
             await self._begin(*self._build())
         except BaseException:

@@ -29,7 +29,8 @@ def command(interpreter: str, target: Path, requirements: Path, cache: Path) -> 
     return [
         *([beside] if beside else [sys.executable, "-m", "uv"]),
         *("pip", "install", "--python", interpreter, "--target", str(target), "--requirements", str(requirements)),
-        *("--only-binary", ":all:", "--no-python-downloads", "--compile-bytecode", "--no-progress", "--color", "never"),
+        *("--only-binary", ":all:", "--no-python-downloads", "--compile-bytecode", "--no-progress", "--quiet"),
+        *("--color", "never"),
         # Copies: a hard link would let a change of mode reach the cache, and the other way round.
         *("--link-mode", "copy", "--cache-dir", str(cache)),
         # From the root, so that no uv.toml or pyproject.toml near the data folder counts; the machine's own do.

@@ -1,6 +1,7 @@
 """Dependency layers: a `requirements.txt` is installed once per content into a read-only folder that functions share.
 
-    build    refuse what is no requirement → known? → install under a name of its own → measure → durable → rename → store
+    build    refuse what is no requirement → known? → install under a name of its own → measure → durable → rename
+             → store
 
 A layer's folder is named by the hash of what it was built from, and holds `python/`, as the official layers do.
 """
@@ -55,7 +56,7 @@ class LayerBuilder:
     def __init__(self, layers: Layers, folder: Path, *, clock: Clock, limits: LayerLimits | None = None) -> None:
         self._layers = layers
         self._folders = folders.HashedFolders(folder)
-        self._cache = folder / ".cache"
+        self._cache = Path(os.environ.get("UV_CACHE_DIR") or folder / ".cache")
         self._clock = clock
         self._limits = limits or LayerLimits()
         self._places = asyncio.Semaphore(self._limits.at_once)
@@ -103,7 +104,7 @@ class LayerBuilder:
         if await self._thread(path.is_dir):
             return await self._thread(partial(folders.size_bytes, path))
         async with self._places:
-            made = await self._thread(self._folders.new)
+            made = self._folders.new()  # on the loop: so short, and a cancelled thread would leave it behind
             try:
                 await self._install(made, lines, interpreter)
                 size_bytes = await self._thread(partial(self._settle, made))
@@ -123,8 +124,8 @@ class LayerBuilder:
 
     def _settle(self, made: Path) -> int:
         """Measure it, make it readable for all and durable."""
-        for lock in (made / "python" / ".lock", made / "python" / ".gitignore"):
-            lock.unlink(missing_ok=True)  # uv's own
+        for own in ("requirements.txt", "python/.lock", "python/.gitignore"):
+            (made / own).unlink(missing_ok=True)  # the installer's, not the layer's
         size_bytes = folders.size_bytes(made)
         if size_bytes > self._limits.size_bytes:
             raise errors.EntityTooLarge(

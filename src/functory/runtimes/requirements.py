@@ -45,8 +45,9 @@ def _line(number: int, line: str) -> str:
             hint="options, paths and addresses are not; the node's owner chooses the package index",
         )
     name = re.sub(r"[-_.]+", "-", match["name"]).lower()
-    rest = [" ".join((match[part] or "").split()) for part in ("extras", "versions", "marker", "hashes")]
-    return " ".join(filter(None, [name, *rest]))
+    tight = "".join((match["extras"] or "").split()), "".join((match["versions"] or "").split())
+    loose = " ".join((match["marker"] or "").split()), " ".join(sorted((match["hashes"] or "").split()))
+    return " ".join(filter(None, [name + "".join(tight), *loose]))
 
 
 def key(lines: tuple[str, ...], python_version: str, platform: str) -> str:

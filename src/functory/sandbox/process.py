@@ -85,11 +85,14 @@ class ProcessSandbox:
 class ProcessSandboxes:
     """Makes plain processes."""
 
-    def __init__(self, *, folder: str = "", read_by_functions: Sequence[str] = (), lifeline: int = -1) -> None:
+    def __init__(
+        self, *, folder: str = "", read_by_functions: Sequence[str] = (), lifeline: int = -1, alone: bool = False
+    ) -> None:
         """`folder`: to be made for temporary files of instances, reachable by all users (empty: in the system's).
 
         `read_by_functions`: folders that hold code and layers; what a user id of its own cannot read is said in `tier`.
         `lifeline`: a descriptor that stays open in the zygotes as long as they live.
+        `alone`: this process has no other children, so that every unknown one is an orphan of a zygote that died.
         """
         _remove_stale_folders()
         self._folder = folder or f"{_folder_prefix()}{os.getpid()}-{os.urandom(4).hex()}"
@@ -106,7 +109,9 @@ class ProcessSandboxes:
         self._why_not = "" if self._own_users else "the spawner is not root"
         if self._own_users and read_by_functions:
             self._try_user(list(read_by_functions))
-        confine.become_subreaper()
+        self._alone = alone
+        if alone:
+            confine.become_subreaper()
 
     @property
     def tier(self) -> ProcessTier:
@@ -171,7 +176,7 @@ class ProcessSandboxes:
         for pid in self._removers:
             os.waitpid(pid, 0)
         self._removers.clear()
-        tree.end_strangers(())
+        self._end_orphans()
         self._boxes.clear()
         if remover := _spawn_remover(self._folder):
             os.waitpid(remover, 0)
@@ -216,9 +221,13 @@ class ProcessSandboxes:
         _say(f"the zygote of {zygote.interpreter} died; its instances are ended, the next one starts a new zygote")
         exits = self._take_ended(zygote)
         zygote.end(limit_s=0)
-        tree.end_strangers({zygote.pid for zygote in self._zygotes.values()} | self._removers)
+        self._end_orphans()
         lost = [box for box in self._boxes.values() if box.belongs_to(zygote) and box.poll() is None]
         return exits + [box.ended(None) for box in lost]
+
+    def _end_orphans(self) -> None:
+        if self._alone:
+            tree.end_strangers({zygote.pid for zygote in (*self._zygotes.values(), *self._dying)} | self._removers)
 
     # --- users and folders --------------------------------------------------------------------------------------------
 

@@ -187,8 +187,8 @@ class Health(Answer, frozen=True, kw_only=True):
     status: str = ""
     version: str = ""
     tier: Tier = Tier()
-    date: str = ""
-    """The node's clock, as its `Date` header says; empty if it sent none."""
+    at_s: int = 0
+    """The node's clock, in seconds since 1970, as the answer's request id says; 0 if it had none."""
 
 
 class Runtime(Answer, frozen=True, kw_only=True):

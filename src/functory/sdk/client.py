@@ -10,6 +10,7 @@ from types import TracebackType
 
 import msgspec
 
+from functory.model import ids
 from functory.sdk import answers, credentials, signer
 from functory.sdk.functions import Functions, path_of
 from functory.sdk.requests import PREFIX, Requests
@@ -100,7 +101,10 @@ class Client:
         """What the node says without a signature."""
         reply = self._transport.call("Health", "GET", "/healthz", signed=False, wait_s=5)
         found = decode(answers.Health, "Health", reply.body)
-        return msgspec.structs.replace(found, date=reply.headers.get("date", ""))
+        try:
+            return msgspec.structs.replace(found, at_s=ids.request_time_s(reply.headers.get("x-fc-request-id", "")))
+        except ValueError:
+            return found
 
 
 def connect(*, endpoint: str | None = None, folder: Path | None = None, timeout_s: float = 60.0) -> Client:

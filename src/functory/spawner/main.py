@@ -126,7 +126,7 @@ def main(argv: Sequence[str]) -> int:
     control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * protocol.MESSAGE_BYTES)
     # Zygotes hold a copy: the node sees the end of the socket when the spawner and all zygotes are gone.
     lifeline = fcntl.fcntl(control.fileno(), fcntl.F_DUPFD_CLOEXEC, _LIFELINE_FROM)
-    back_end = ProcessSandboxes(read_by_functions=arguments.readable, lifeline=lifeline)
+    back_end = ProcessSandboxes(read_by_functions=arguments.readable, lifeline=lifeline, alone=True)
     maker = SafeSandboxes(back_end)
     loop = Loop(control, maker)
     try:

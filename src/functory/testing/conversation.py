@@ -59,6 +59,13 @@ class Conversation:
         os.set_blocking(request_fd, True)
         os.set_blocking(reply_fd, True)
 
+    def close(self) -> None:
+        """Closes both ends; harmless twice."""
+        for fd in (self._request_fd, self._reply_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._request_fd = self._reply_fd = -1
+
     def hello(self) -> Frame:
         """The first frame that is not a LOG: HELLO, or the ERROR of a failed start."""
         while True:
@@ -134,10 +141,10 @@ class Conversation:
 
     def _frames(self) -> Iterator[Frame]:
         kept, self._kept = self._kept, []
-        yield_at = time.monotonic()
+        deadline = time.monotonic() + self._limit_s
         while kept:
             yield kept.pop(0)
-        while time.monotonic() - yield_at < self._limit_s:
+        while time.monotonic() < deadline:
             yield self.read()
         raise TimeoutError(f"the answer is not whole after {self._limit_s} s")
 
