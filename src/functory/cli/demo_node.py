@@ -60,9 +60,13 @@ def run(settings: Settings, flags: Mapping[str, object], file: Path | None) -> i
     except Stopped:
         pass
     finally:
+        if not asked.is_set():
+            _signal(child, signal.SIGTERM)  # once only: the node takes a second signal for "at once"
         ended = _wait(child, settings.shutdown_grace_s + STOP_EXTRA_S)
         for number, handler in before.items():
             signal.signal(number, handler)
+    if asked.is_set():
+        screen.note("\n  The node has stopped.")
     return ended or code
 
 
@@ -138,7 +142,6 @@ def _signal(child: subprocess.Popen[str], number: signal.Signals) -> None:
 
 def _wait(child: subprocess.Popen[str], limit_s: float) -> int:
     """The node's exit code; it is killed if it does not end in time."""
-    _signal(child, signal.SIGTERM)
     try:
         return child.wait(limit_s)
     except subprocess.TimeoutExpired:

@@ -92,7 +92,9 @@ def run(client: Client, source: Path, flags: dict[str, Any], *, how_to_call: boo
     said = project.load(source)
     current = deploying.find(client, flags.get("name") or said.name)
     wanted = project.merge(said, **_with_current_environment(current, said, flags))
-    screen.err.print(Text.assemble("  ", (wanted.name, "bold"), ("  from ", "dim"), str(source), "\n"), soft_wrap=True)
+    screen.err.print(
+        Text.assemble("  ", (wanted.name, "bold"), ("  from ", "dim"), screen.near(source), "\n"), soft_wrap=True
+    )
     steps = Steps()
     with steps.step("packing") as step:
         packed = package.pack(source)

@@ -26,7 +26,7 @@ def duration(us: float) -> str:
 
 def ms(us: float) -> str:
     """The number alone, in milliseconds: `0.04`, `1.9`, `142`; `·` for nothing."""
-    if us <= 0:
+    if us < 5:
         return "·"
     value = us / 1000
     return f"{value:.2f}" if value < 1 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"

@@ -13,9 +13,12 @@
     │   └── InvalidAccessKey
     ├── NotFound                    the thing is not there
     │   ├── FunctionNotFound · VersionNotFound · AliasNotFound · TriggerNotFound · DomainNameNotFound
-    │   └── RequestNotFound
+    │   ├── RequestNotFound
+    │   └── TaskNotFound · AsyncConfigNotFound
     ├── Conflict                    the thing is in another state than the caller believes
     │   ├── FunctionAlreadyExists
+    │   ├── TaskAlreadyExists
+    │   ├── TaskEnded
     │   └── ConcurrentUpdate
     ├── PreconditionFailed
     ├── Throttled                   too much at once: the same request may succeed later
@@ -149,6 +152,21 @@ class RequestNotFound(NotFound):
     code = "RequestNotFound"
 
 
+class TaskNotFound(NotFound):
+    """The function has no task of this id."""
+
+    code = "StatefulAsyncInvocationNotFound"
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"task '{task_id}' does not exist")
+
+
+class AsyncConfigNotFound(NotFound):
+    """The function has no configuration for asynchronous invocations."""
+
+    code = "AsyncConfigNotExists"
+
+
 class Conflict(FunctoryError):
     """The thing is in another state than the request expects."""
 
@@ -162,6 +180,21 @@ class FunctionAlreadyExists(Conflict):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"function '{name}' already exists")
+
+
+class TaskAlreadyExists(Conflict):
+    """The function has a task of this id already."""
+
+    code = "StatefulAsyncInvocationAlreadyExists"
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"task '{task_id}' already exists")
+
+
+class TaskEnded(Conflict):
+    """The task has ended already."""
+
+    code = "StatefulAsyncInvocationEnded"
 
 
 class ConcurrentUpdate(Conflict):

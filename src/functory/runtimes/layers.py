@@ -83,8 +83,7 @@ class LayerBuilder:
         `text`: a `requirements.txt`. `interpreter`: the Python that will import it. `InvalidArgument` says which line
         may not be there, or what the installer said; `EntityTooLarge`, `StorageFull`.
         """
-        if not self._running:
-            raise errors.Unavailable("the layer builder is not running")
+        self._check_running()
         began_ns = self._clock.monotonic_ns()
         lines = requirements.parse(text)
         key = requirements.key(lines, python_version, _platform())
@@ -98,8 +97,13 @@ class LayerBuilder:
         seconds = (self._clock.monotonic_ns() - began_ns) / 1e9
         return Built(layer=found, built=not there, seconds=seconds)
 
+    def _check_running(self) -> None:
+        if not self._running:
+            raise errors.Unavailable("the layer builder is not running")
+
     async def _make(self, key: str, lines: tuple[str, ...], interpreter: str) -> int:
         """The size of the layer, which is there when this returns."""
+        self._check_running()
         path = self.path(key)
         if await self._thread(path.is_dir):
             return await self._thread(partial(folders.size_bytes, path))

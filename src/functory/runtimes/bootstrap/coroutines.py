@@ -231,17 +231,24 @@ class Coroutines:
     def _close(self, carrier: _Carrier, reply: Any) -> None:
         del self._open[carrier.log.stream]
         reply()
+        if not self._flush_is_due:
+            # In a turn of its own: what ends in this turn leaves together, and what begins is not run inside a task.
+            self._flush_is_due = True
+            self.loop.call_soon(self._after_turn)
+
+    def _after_turn(self) -> None:
+        self._flush_is_due = False
         while self._waiting and len(self._open) < self._of.concurrency:
             self._start(self._waiting.popleft())
-        if self._out and not self._flush_is_due:
-            self._flush_is_due = True
-            self.loop.call_soon(self._flush)
+        if self._out:
+            self._flush()
         self._stop_if_drained()
 
     def _reply(self, carrier: _Carrier, result: Any) -> None:
         log = carrier.log
+        self._of.leave_if_forked()
         try:
-            if type(result) is not bytes:
+            if type(result) is not bytes or len(result) > frames.INLINE_BYTES:
                 if result is _STREAMED:
                     self._end(log)
                     return
@@ -268,6 +275,7 @@ class Coroutines:
     def _reply_failure(self, carrier: _Carrier, failure: BaseException) -> None:
         if isinstance(failure, SystemExit):
             raise failure
+        self._of.leave_if_forked()
         stream = carrier.log.stream
         self._end(carrier.log)
         code, text = fault.describe(failure)
@@ -286,7 +294,6 @@ class Coroutines:
         answer.end()
 
     def _flush(self) -> None:
-        self._flush_is_due = False
         out, self._out, self._out_bytes = self._out, [], 0
         if out:
             if len(out) <= 512 and sum(map(len, out)) <= _JOIN_BYTES:

@@ -42,6 +42,11 @@ class Instance:
             made.request_id = meta.decode()
         return made
 
+    def leave_if_forked(self) -> None:
+        """Ends a process that a function forked and that came back here: the channel and the loop are its parent's."""
+        if self.out.raw_fd >= 0:
+            os._exit(0)
+
 
 def body(result: object) -> bytes | memoryview:
     """What a handler returned as bytes; `Refused` if it cannot be."""

@@ -67,6 +67,7 @@ class Threads:
             if request is None:
                 return
             self._base.copy().run(self._handle, request)
+            self._of.leave_if_forked()
 
     def _next(self) -> Request | None:
         """The next request; None at the end."""
