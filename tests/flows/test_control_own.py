@@ -46,7 +46,9 @@ def record(n: int, *, function: str = "echo", status: Status = Status.OK, accoun
 
 
 def printed(n: int, text: bytes) -> LogLines:
-    return LogLines(request_id=request_id(n), function_name="echo", at_ms=1_705_475_003_000 + n, text=text)
+    return LogLines(
+        request_id=request_id(n), function_name="echo", at_ms=1_705_475_003_000 + n, text=text, account_id=kit.ACCOUNT
+    )
 
 
 @pytest.fixture

@@ -18,9 +18,14 @@ OFFICIAL = {
     "InvalidArgument", "MissingRequiredHeader", "LimitExceeded", "PathNotSupported", "EntityTooLarge", "AccessDenied",
     "SignatureNotMatch", "InvalidAccessKeyID", "FunctionNotFound", "VersionNotFound", "AliasNotFound",
     "TriggerNotFound", "DomainNameNotFound", "FunctionAlreadyExists", "ConcurrentUpdateError", "PreconditionFailed",
-    "ResourceExhausted", "InternalServerError",
+    "ResourceExhausted", "InternalServerError", "VersionPublishError", "FunctionNotEmpty", "AliasAlreadyExists",
+    "ProvisionConfigExist", "ResidentScalingConfigExists",
 }  # fmt: skip
-OWN = {"NotFound", "RequestNotFound", "ServiceUnavailable", "StorageFull", "StorageCorrupt"}
+OWN = {
+    "NotFound", "RequestNotFound", "ServiceUnavailable", "StorageFull", "StorageCorrupt",
+    "FunctionInvocationDisabled", "ConcurrencyConfigNotFound", "ProvisionConfigNotFound", "ScalingConfigNotFound",
+    "LayerNotFound", "LayerVersionNotFound", "KeyNotFound", "AccountNotFound", "VersionInUse", "LastKey",
+}  # fmt: skip
 """Codes for what the official API has no word for."""
 
 

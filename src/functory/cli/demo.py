@@ -19,7 +19,6 @@ import click
 import msgspec
 from rich import box
 from rich.console import RenderableType
-from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -135,13 +134,11 @@ def _measured(answer: Invoked) -> tuple[int, int]:
 
 def table(shots: Sequence[Shot], width: int) -> RenderableType:
     """A row per call: the picture, the start, the parts of the time, memory and cost; without what has no room."""
-    without: set[str] = set()
-    for name in ("", *_CAN_BE_LEFT_OUT):
-        without.add(name)
-        grid = _table(shots, [column for column in _COLUMNS if column.title not in without])
-        if Measurement.get(screen.out, screen.out.options.update(width=1000), grid).maximum + _INDENT <= width:
-            break
-    return Padding(grid, (0, 0, 0, _INDENT), expand=False)
+
+    def make(without: frozenset[str]) -> Table:
+        return _table(shots, [column for column in _COLUMNS if column.title not in without])
+
+    return Padding(screen.fitting(make, width - _INDENT, _SPARE), (0, 0, 0, _INDENT), expand=False)
 
 
 def _table(shots: Sequence[Shot], columns: Sequence[_Column]) -> Table:
@@ -180,7 +177,7 @@ _COLUMNS = (
     _Column("cost", True, lambda shot: words.cost(shot.record.cost_nano_usd)),
 )
 _INDENT = 2
-_CAN_BE_LEFT_OUT = ("call", "pixels", "MB", "KB")
+_SPARE = ("call", "pixels", "MB", "KB")
 _LINE = box.Box("    \n    \n ── \n    \n    \n    \n    \n    \n")
 """One line under the titles, and nothing else."""
 

@@ -66,7 +66,10 @@ def show(failure: Exception) -> None:
 
 
 def _say(message: str, hint: str, detail: str = "") -> None:
-    line = Text.assemble(("✗ ", "bold red"), message[:1].upper() + message[1:])
+    first = message.partition(" ")[0]
+    # A sentence begins with a capital; a field's name (`memorySize`) stays as it is.
+    shown = message[:1].upper() + message[1:] if first.isalpha() and first.islower() else message
+    line = Text.assemble(("✗ ", "bold red"), shown)
     screen.err.print(line, soft_wrap=True)
     if hint:
         screen.err.print(Text(f"  {hint}"), soft_wrap=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from functory.cli.command import Command, connected
 from functory.cli.failures import Exit, Failed
 from functory.sdk import Client, Invoked, SdkError, answers
 
+_CODE_FOLDER = re.compile(r"/[^\"\n]*/code/[0-9a-f]{64}/")
+"""Where the code lies on a node that cannot mount it at /code: a long name that says nothing."""
 RECORD_WAIT_S = 1.0
 """Records are written in batches: how long to look for that of the call that just ended."""
 
@@ -84,7 +87,7 @@ def summary(answer: Invoked, record: answers.Request | None) -> Text:
         return Text(" · ".join(parts), style="dim")
     took = words.duration(record.duration_us)
     if record.cold:
-        took += f" after a start of {words.duration(record.cold.total_us)}"
+        took += f" + start {words.duration(record.cold.total_us)}"
     memory = f"{record.memory_peak_bytes / 2**20:.1f} of {record.memory_limit_mb} MB"
     parts = [took, f"billed {record.billed_ms} ms", memory, words.cost(record.cost_nano_usd), record.request_id]
     start = Text("cold", style="cyan") if record.cold else Text("warm", style="green")
@@ -109,7 +112,8 @@ def stack_lines(stack: Any) -> list[str]:
     for frame in stack:
         pieces = frame if isinstance(frame, list) else [frame]
         for depth, piece in enumerate(pieces):
-            lines += [("  " if depth else "") + line for line in str(piece).rstrip().splitlines()]
+            text = _CODE_FOLDER.sub("/code/", str(piece).rstrip())
+            lines += [("  " if depth else "") + line for line in text.splitlines()]
     return lines
 
 

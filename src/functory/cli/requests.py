@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import click
 import msgspec
@@ -48,7 +49,7 @@ def requests(client: Client, name: str, failed: bool, limit: int, following: boo
     if as_json:
         screen.json(msgspec.json.encode(found))
     elif found:
-        screen.out.print(listed(found[::-1]))
+        screen.out.print(listed(found[::-1], screen.out.width))
     else:
         screen.note("Nothing failed." if failed else "No calls yet. Make one: functory invoke NAME -e hello")
 
@@ -59,7 +60,7 @@ def _follow(page: Callable[[str], Sequence[Request]], as_json: bool) -> None:
         if as_json:
             screen.json(found.to_json())
             continue
-        screen.out.print(listed([found], fixed=True, header=not titled))
+        screen.out.print(listed([found], screen.out.width, grows=True, header=not titled))
         titled = True
 
 
@@ -67,29 +68,43 @@ def _id(found: Request) -> str:
     return found.request_id
 
 
-def listed(found: Sequence[Request], *, fixed: bool = False, header: bool = True) -> Table:
-    """A row per call. `fixed`: widths that do not depend on the rows, for lists that grow."""
-    table = screen.table(
-        "TIME", "FUNCTION", "START", "OUTCOME", ("WAITED", "right"), ("RAN", "right"), ("MEMORY", "right"),
-        ("COST", "right"), "REQUEST",
-    )  # fmt: skip
-    table.show_header = header
-    if fixed:
-        for column, width in zip(table.columns, (12, 16, 5, 14, 8, 8, 8, 9, 0), strict=True):
-            column.min_width = width
-    for request in found:
-        table.add_row(
-            Text(words.clock(request.started_at_ms), style="dim"),
-            request.function_name,
-            Text("cold", style="cyan") if request.cold else Text("warm", style="dim"),
-            outcome(request),
-            words.duration(request.queued_us),
-            words.duration(request.duration_us),
-            words.size(request.memory_peak_bytes),
-            words.cost(request.cost_nano_usd),
-            Text(request.request_id, style="dim"),
-        )
-    return table
+class _Column(NamedTuple):
+    title: str
+    width: int
+    """In a list that grows; a column of another list is as wide as it must be."""
+    number: bool
+    cell: Callable[[Request], RenderableType]
+
+
+_COLUMNS = (
+    _Column("TIME", 12, False, lambda one: Text(words.clock(one.started_at_ms), style="dim")),
+    _Column("FUNCTION", 16, False, lambda one: one.function_name),
+    _Column("START", 5, False, lambda one: Text("cold", style="cyan") if one.cold else Text("warm", style="dim")),
+    _Column("OUTCOME", 14, False, lambda one: outcome(one)),
+    _Column("WAITED", 7, True, lambda one: words.duration(one.queued_us)),
+    _Column("RAN", 7, True, lambda one: words.duration(one.duration_us)),
+    _Column("MEMORY", 8, True, lambda one: words.size(one.memory_peak_bytes)),
+    _Column("COST", 8, True, lambda one: words.cost(one.cost_nano_usd)),
+    _Column("REQUEST", 35, False, lambda one: Text(one.request_id, style="dim")),
+)
+_SPARE = ("MEMORY", "WAITED", "START", "COST", "TIME")
+"""What a narrow terminal leaves out, in this order."""
+
+
+def listed(found: Sequence[Request], width: int, *, grows: bool = False, header: bool = True) -> Table:
+    """A row per call. `grows`: the columns keep their places whatever is in them."""
+
+    def make(without: frozenset[str]) -> Table:
+        columns = [column for column in _COLUMNS if column.title not in without]
+        table = screen.table(*((column.title, "right" if column.number else "left") for column in columns))
+        table.show_header = header
+        for made, column in zip(table.columns, columns, strict=True):
+            made.min_width = column.width if grows else None
+        for request in found:
+            table.add_row(*(column.cell(request) for column in columns))
+        return table
+
+    return screen.fitting(make, width, _SPARE)
 
 
 def outcome(request: Request) -> Text:

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 PIPE_WIDTH = 200
+_ANY_WIDTH = 1000
 
 
 def _console(*, stderr: bool) -> Console:
@@ -28,9 +30,20 @@ out = _console(stderr=False)
 err = _console(stderr=True)
 
 
+def fitting(make: Callable[[frozenset[str]], Table], width: int, spare: Sequence[str]) -> Table:
+    """The table that `make(without)` makes, without as many of the `spare` columns, in their order, as have no room."""
+    options = out.options.update(width=_ANY_WIDTH)
+    made = make(frozenset())
+    for count in range(1, len(spare) + 1):
+        if Measurement.get(out, options, made).maximum <= width:
+            break
+        made = make(frozenset(spare[:count]))
+    return made
+
+
 def table(*columns: str | tuple[str, str]) -> Table:
     """A table without lines. A column is its title, or (title, "right")."""
-    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for column in columns:
         title, side = column if isinstance(column, tuple) else (column, "left")
         grid.add_column(title, justify="right" if side == "right" else "left", no_wrap=True)

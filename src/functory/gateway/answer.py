@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 
-from functory.model import errors, logtext
+from functory.model import errors, ids, logtext
 from functory.model.function import Function
 from functory.model.invocation import Invocation, Outcome, Status
 
@@ -25,15 +25,16 @@ class FunctionHeaders:
 
     def of(self, function: Function) -> bytes:
         """The header lines."""
-        known = self._known.get(function.function_id)
+        known = self._known.get(function.pool_id)
         if known is None or known[0] is not function:
             if len(self._known) > 10_000:
                 self._known.clear()
-            lines = b"x-fc-code-checksum: %b\r\nx-fc-invocation-service-version: LATEST\r\n%b" % (
+            lines = b"x-fc-code-checksum: %b\r\nx-fc-invocation-service-version: %b\r\n%b" % (
                 function.code_checksum.encode(),
+                (function.version or ids.LATEST).encode(),
                 _EXPOSED,
             )
-            known = self._known[function.function_id] = (function, lines)
+            known = self._known[function.pool_id] = (function, lines)
         return known[1]
 
 

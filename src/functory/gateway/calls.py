@@ -127,6 +127,7 @@ class Calls:
             body=body,
             accepted_ns=self._now(),
             trace_parent=head.trace_parent,
+            sticky=head.sticky,
         )
 
     @staticmethod

@@ -59,6 +59,7 @@ class Head:
         "principal",
         "principal_generation",
         "raw",
+        "sticky",
         "target",
         "trace_parent",
         "version",
@@ -79,6 +80,8 @@ class Head:
         self.call: CallTarget | None = None
         self.invocation_type = b""
         self.log_tail = False
+        self.sticky = b""
+        """What an alias of two versions chooses by (`x-fc-canary-key`)."""
         self.trace_parent = ""
         self.principal: Principal | None = None
         """Who a call token in this head belongs to, once checked."""
@@ -132,6 +135,8 @@ def parse(raw: bytes) -> Head:
     if head.call is not None:
         head.invocation_type = head.get(b"x-fc-invocation-type").lower()
         head.log_tail = head.get(b"x-fc-log-type").lower() == b"tail"
+        if head.call.qualifier != ids.LATEST:
+            head.sticky = head.get(b"x-fc-canary-key")
         head.trace_parent = head.get(b"traceparent")[:55].decode("latin-1")
     return head
 

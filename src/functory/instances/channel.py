@@ -7,6 +7,7 @@ system call. Reads are cut into frames here and checked: everything an instance 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -80,12 +81,16 @@ class Channel(asyncio.Protocol):
     def send(self, data: bytes) -> None:
         """Sends one or more whole frames."""
         if self._write_transport is not None:
-            self._write_transport.write(data)
+            try:  # noqa: SIM105 - half the price of suppress, and paid by every call
+                self._write_transport.write(data)
+            except RuntimeError:
+                pass  # the other end has just closed: the end of the instance is on its way to us
 
     def send_pieces(self, pieces: list[Any]) -> None:
         """Sends frames given as several buffers, without joining them first."""
         if self._write_transport is not None:
-            self._write_transport.writelines(pieces)
+            with contextlib.suppress(RuntimeError):
+                self._write_transport.writelines(pieces)
 
     def pause_reading(self) -> None:
         """Let the instance wait: its reply cannot be passed on now."""

@@ -278,7 +278,7 @@ class Instance:
             if not self.busy:
                 self.state = InstanceState.IDLE
             self._owner.freed(self)
-        elif self.state is InstanceState.STOPPING and not self._calls:
+        elif self.state is InstanceState.STOPPING and not self._calls and not self._silent and self._exit is None:
             self._drain()
 
     def _begin_reply(self, call: Call, meta: bytes, payload: bytes) -> None:

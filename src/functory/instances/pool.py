@@ -32,6 +32,9 @@ Prepare = Callable[[Function], Awaitable[InstanceSpec]]
 RUN_WEIGHT = 0.05
 """Weight of the newest run time in the moving mean."""
 START_WEIGHT = 0.3
+RETRY_NS = 5_000_000_000
+"""After a failed start, how long none is tried for the sake of a minimum alone."""
+MAX_ERROR_BYTES = 1000
 
 
 class Budget(Protocol):
@@ -63,6 +66,10 @@ class Pool:
         self.instances: dict[str, Instance] = {}
         self.waiting: deque[tuple[Invocation, Pending]] = deque()
         self.retired = False
+        self.minimum = 0
+        """How many instances stand ready, called or not."""
+        self.start_error = ""
+        """Why the last start failed; empty since one went well."""
         self._clock = clock
         self._now = clock.monotonic_ns
         self._spawner = spawner
@@ -74,6 +81,9 @@ class Pool:
         self._free: list[Instance] = []
         self._concurrency = function.instance_concurrency
         self._starting = 0
+        self._unmade = 0
+        """Starts under way that have no instance yet."""
+        self._retry_at_ns = 0
         self._mean_run_ms = -1.0
         self._start_ms = scale.DEFAULT_START_MS
         self._tasks: set[asyncio.Task[None]] = set()
@@ -138,8 +148,28 @@ class Pool:
         for _ in range(scale.starts_wanted(demand)):
             self._start_one()
 
+    def keep(self, minimum: int) -> None:
+        """At least so many instances from now on; those too many go when they have been idle long enough."""
+        self.minimum = minimum
+        self._retry_at_ns = 0
+        self._top_up()
+
+    def _top_up(self) -> None:
+        """Starts what is missing to the minimum. After a failed start only once in a while: it may fail for ever."""
+        if self.retired or self._now() < self._retry_at_ns:
+            return
+        for _ in range(min(self.minimum - len(self.instances) - self._unmade, self._budget.room())):
+            self._start_one()
+
+    @property
+    def ready(self) -> int:
+        """How many instances can run something."""
+        alive = (InstanceState.IDLE, InstanceState.BUSY)
+        return sum(one.state in alive for one in self.instances.values())
+
     def _start_one(self) -> None:
         self._starting += 1
+        self._unmade += 1
         self._budget.count(1)
         task = asyncio.get_running_loop().create_task(self._start(), name=f"start {self.function.name}")
         self._tasks.add(task)
@@ -154,6 +184,7 @@ class Pool:
                 spec, self.function, clock=self._clock, limits=self._limits, spawner=self._spawner, owner=self
             )
             self.instances[instance.id] = instance
+            self._unmade -= 1
             await instance.start()
         except failures.StartFailed as failure:
             self._start_failed(failure.outcome)
@@ -171,9 +202,11 @@ class Pool:
         finally:
             self._starting -= 1
             if instance is None:
+                self._unmade -= 1
                 self._budget.count(-1)
         took_ms = (self._now() - begin) / 1e6
         self._start_ms += START_WEIGHT * (took_ms - self._start_ms)
+        self.start_error = ""
         self._free.append(instance)
         if self.waiting:
             self._dispatch()
@@ -182,6 +215,8 @@ class Pool:
 
     def _start_failed(self, outcome: Outcome) -> None:
         """Those the failed instance would have served hear why; the next ones get a start of their own."""
+        self.start_error = outcome.message or outcome.payload[:MAX_ERROR_BYTES].decode("utf-8", "replace") or "?"
+        self._retry_at_ns = self._now() + RETRY_NS
         for _ in range(min(self._concurrency, len(self.waiting))):
             invocation, pending = self.waiting.popleft()
             own = Outcome(
@@ -206,6 +241,8 @@ class Pool:
             self._free.remove(instance)
         if self.waiting:
             self.adjust()
+        elif self.minimum and not self.retired:
+            self._top_up()
         elif self.empty:
             self._on_empty(self)
 
@@ -235,9 +272,12 @@ class Pool:
 
     def sweep(self, now_ns: int) -> None:
         """Every second: idle instances whose time is over go."""
+        spare = len(self.instances) - self.minimum
         for instance in [one for one in self._free if not one.busy]:
-            if self.retired or now_ns - instance.idle_since_ns >= self._idle_ns:
+            if self.retired or (spare > 0 and now_ns - instance.idle_since_ns >= self._idle_ns):
                 self._stop(instance)
+                spare -= 1
+        self._top_up()
 
     def retire(self) -> None:
         """The function changed or is deleted: what runs may end, nothing new is taken, idle instances go."""

@@ -35,7 +35,7 @@ class PoolsConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pools:
-    """The pools by function id. A Service; also the budget the pools share."""
+    """The pools by function id and version. A Service; also the budget the pools share."""
 
     def __init__(self, *, clock: Clock, spawner: Spawner, prepare: Prepare, config: PoolsConfig) -> None:
         self._clock = clock
@@ -77,7 +77,7 @@ class Pools:
         """Runs the invocation on an instance of `invocation.function`, which `route` has bound."""
         function = invocation.function
         assert function is not None, "route binds the function first"
-        pool = self._pools.get(function.function_id)
+        pool = self._pools.get(function.pool_id)
         if pool is None or pool.function is not function:
             if self._stopping:
                 return resolved(failures.system("the node is stopping"))
@@ -88,12 +88,12 @@ class Pools:
 
     def observe_run(self, function: Function, duration_ns: int) -> None:
         """`record` tells how long a run took."""
-        pool = self._pools.get(function.function_id)
+        pool = self._pools.get(function.pool_id)
         if pool is not None:
             pool.observe_run(duration_ns)
 
     def _pool_for(self, function: Function) -> Pool:
-        old = self._pools.get(function.function_id)
+        old = self._pools.get(function.pool_id)
         if old is not None and old.function.epoch >= function.epoch:
             if old.function.epoch == function.epoch:
                 return old
@@ -109,7 +109,7 @@ class Pools:
             idle_ns=int(self._config.idle_s * 1e9),
             on_empty=self._emptied,
         )
-        self._pools[function.function_id] = pool
+        self._pools[function.pool_id] = pool
         if old is not None:
             self._old.add(old)
             old.retire()
@@ -117,15 +117,47 @@ class Pools:
 
     def retire(self, function: Function) -> None:
         """The function changed or is deleted: its instances finish what they run and go."""
-        pool = self._pools.pop(function.function_id, None)
+        pool = self._pools.pop(function.pool_id, None)
         if pool is not None:
             self._old.add(pool)
             pool.retire()
 
     def _emptied(self, pool: Pool) -> None:
         self._old.discard(pool)
-        if self._pools.get(pool.function.function_id) is pool:
-            del self._pools[pool.function.function_id]
+        if self._pools.get(pool.function.pool_id) is pool and not pool.minimum:
+            del self._pools[pool.function.pool_id]
+
+    # --- instances kept ready -----------------------------------------------------------------------------------------
+
+    def keep(self, function: Function, minimum: int) -> None:
+        """At least so many instances stand ready for this revision from now on, called or not; 0 = none need be."""
+        pool = self._pools.get(function.pool_id)
+        if minimum and not self._stopping and (pool is None or pool.function is not function):
+            pool = self._pool_for(function)
+        if pool is None:
+            return
+        pool.keep(minimum)
+        if self._ticking is None and not pool.quiet:
+            self._ticking = self._clock.call_later(TICK_S, self._tick)
+
+    def adopt(self, function: Function) -> bool:
+        """A revision that instances of the one before may serve as well; whether there was a pool to take it."""
+        pool = self._pools.get(function.pool_id)
+        if pool is None or pool.function.epoch > function.epoch:
+            return False
+        pool.function = function
+        return True
+
+    def kept(self, function: Function) -> tuple[int, str]:
+        """How many instances of the function's version run, and why there are not more (empty if nothing failed)."""
+        pool = self._pools.get(function.pool_id)
+        return (pool.ready, pool.start_error) if pool is not None else (0, "")
+
+    def kill(self, account_id: str, name: str, why: str) -> None:
+        """Ends all instances of a function now; what runs on them, or waits for one, fails with `why`."""
+        for pool in [*self._pools.values(), *self._old]:
+            if (pool.function.account_id, pool.function.name) == (account_id, name):
+                pool.kill(why)
 
     # --- budget -------------------------------------------------------------------------------------------------------
 

@@ -3,12 +3,16 @@
 Limits on what runs at once, per account and per function. Who finds no place waits in the function's line, at most so
 many and so long; beyond that the answer is `throttled` with a time after which to try again.
 
+A function with reserved concurrency has that many places of its own: it may not take more, it is not counted among its
+account's shared places, and nobody else may take them, used or not.
+
 POLICY: the account's limit is looked at first, so that a function with a long line cannot hold places of an account
 that is full. Lines are served in order; between functions, whoever's place becomes free goes first.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 
 import msgspec
@@ -31,12 +35,24 @@ class AdmitConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How long one may wait."""
 
 
+class _Share:
+    """Places that several functions share: those of an account which no function has reserved."""
+
+    __slots__ = ("limit", "running")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.running = 0
+
+
 class _Line:
     """One function's count and waiting line."""
 
-    __slots__ = ("running", "waiting")
+    __slots__ = ("limit", "running", "share", "waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int, share: _Share) -> None:
+        self.limit = limit
+        self.share = share
         self.running = 0
         self.waiting: deque[tuple[Invocation, Pending]] = deque()
 
@@ -48,7 +64,10 @@ class Admit:
         self._then = then
         self._clock = clock
         self._config = config
-        self._accounts: dict[str, int] = {}
+        self._shares: dict[str, _Share] = {}
+        self._reserved: dict[str, dict[str, int]] = {}
+        self._own = _Share(sys.maxsize)
+        """What functions with reserved places share: nothing that could run out."""
         self._lines: dict[str, _Line] = {}
         self._timer: Timer | None = None
         self.refused = 0
@@ -59,15 +78,17 @@ class Admit:
         assert function is not None, "route binds the function first"
         line = self._lines.get(function.function_id)
         if line is None:
-            line = self._lines[function.function_id] = _Line()
-        if self._accounts.get(invocation.account_id, 0) >= self._config.account_concurrency:
-            return self._refuse(f"account concurrency limit {self._config.account_concurrency} is reached", invocation)
-        if line.running < self._config.function_concurrency and not line.waiting:
+            line = self._open(invocation.account_id, function.function_id)
+        share = line.share
+        if share.running >= share.limit:
+            return self._refuse(f"account concurrency limit {share.limit} is reached", invocation)
+        if line.running < line.limit and not line.waiting:
             return self._run(line, invocation)
+        if not line.limit:
+            return self._refuse("the function's reserved concurrency is 0: nothing may run", invocation)
         if len(line.waiting) >= self._config.queue_max:
             return self._refuse(
-                f"function concurrency limit {self._config.function_concurrency} is reached and "
-                f"{len(line.waiting)} requests wait already",
+                f"function concurrency limit {line.limit} is reached and {len(line.waiting)} requests wait already",
                 invocation,
             )
         pending = Pending()
@@ -76,28 +97,28 @@ class Admit:
         return pending
 
     def _run(self, line: _Line, invocation: Invocation) -> Pending:
-        account = invocation.account_id
+        share = line.share  # bound here: a call leaves the share that it entered, whatever is reserved meanwhile
         line.running += 1
-        self._accounts[account] = self._accounts.get(account, 0) + 1
+        share.running += 1
 
         def leave(outcome: Outcome) -> None:
             if outcome.stream is not None:
-                outcome.stream.finished(lambda: self._left(line, account))
+                outcome.stream.finished(lambda: self._left(line, share))
             else:
-                self._left(line, account)
+                self._left(line, share)
 
         pending = self._then(invocation)
         pending.then(leave)
         return pending
 
-    def _left(self, line: _Line, account: str) -> None:
+    def _left(self, line: _Line, share: _Share) -> None:
         line.running -= 1
-        self._accounts[account] -= 1
+        share.running -= 1
         if line.waiting:
             self._next(line)
 
     def _next(self, line: _Line) -> None:
-        while line.waiting and line.running < self._config.function_concurrency:
+        while line.waiting and line.running < line.limit:
             invocation, pending = line.waiting.popleft()
             self._run(line, invocation).then(pending.resolve)
 
@@ -122,7 +143,7 @@ class Admit:
                 invocation, pending = line.waiting.popleft()
                 self._refuse(
                     f"waited {self._config.queue_wait_s:g} s for a free place "
-                    f"(function concurrency limit {self._config.function_concurrency})",
+                    f"(function concurrency limit {line.limit})",
                     invocation,
                 ).then(pending.resolve)
             left = left or bool(line.waiting)
@@ -136,6 +157,42 @@ class Admit:
 
     def forget(self, function_id: str) -> None:
         """The function is deleted."""
+        for account_id, reserved in list(self._reserved.items()):
+            if function_id in reserved:
+                self.reserve(account_id, function_id, None)
         line = self._lines.get(function_id)
         if line is not None and not line.running and not line.waiting:
             del self._lines[function_id]
+
+    # --- reserved places ----------------------------------------------------------------------------------------------
+
+    def reserve(self, account_id: str, function_id: str, places: int | None) -> None:
+        """The function has `places` of its own from now on; None = it uses those of its account, as others do."""
+        reserved = self._reserved.setdefault(account_id, {})
+        if reserved.get(function_id) == places:
+            return
+        if places is None:
+            del reserved[function_id]
+        else:
+            reserved[function_id] = places
+        self._share(account_id).limit = max(0, self._config.account_concurrency - sum(reserved.values()))
+        line = self._lines.get(function_id)
+        if line is not None:
+            line.limit, line.share = self._places(account_id, function_id)
+            self._next(line)
+
+    def _open(self, account_id: str, function_id: str) -> _Line:
+        line = self._lines[function_id] = _Line(*self._places(account_id, function_id))
+        return line
+
+    def _places(self, account_id: str, function_id: str) -> tuple[int, _Share]:
+        places = self._reserved.get(account_id, {}).get(function_id)
+        if places is None:
+            return self._config.function_concurrency, self._share(account_id)
+        return places, self._own
+
+    def _share(self, account_id: str) -> _Share:
+        share = self._shares.get(account_id)
+        if share is None:
+            share = self._shares[account_id] = _Share(self._config.account_concurrency)
+        return share

@@ -77,7 +77,9 @@ class Recorder:
         records = self._records
         records.append(record)
         if log_text:
-            self._logs.append(LogLines(record.request_id, record.function_name, record.started_at_ms, log_text))
+            self._logs.append(
+                LogLines(record.request_id, record.function_name, record.started_at_ms, log_text, record.account_id)
+            )
         if len(records) == 1:
             self._wake.set()
 

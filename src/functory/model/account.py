@@ -24,6 +24,15 @@ _INCLUDED: dict[Scope, frozenset[Scope]] = {
 }
 
 
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer of the node: functions, keys, layers and limits of one account are invisible to all others."""
+
+    account_id: str
+    """16 digits, as the official ones have."""
+    name: str = ""
+    created_at_ms: int = 0
+
+
 class AccessKey(msgspec.Struct, frozen=True, kw_only=True):
     """A key pair. The secret is stored encrypted; it is here in the clear because signatures need it."""
 
@@ -33,6 +42,8 @@ class AccessKey(msgspec.Struct, frozen=True, kw_only=True):
     scope: Scope = Scope.ADMIN
     active: bool = True
     created_at_ms: int = 0
+    label: str = ""
+    """What its owner calls it."""
 
     def __repr__(self) -> str:
         return f"AccessKey({self.access_key_id}, account {self.account_id}, scope {self.scope})"

@@ -6,17 +6,24 @@
     │   ├── MissingRequiredHeader
     │   ├── EntityTooLarge
     │   ├── LimitExceeded
-    │   └── PathNotSupported
+    │   ├── PathNotSupported
+    │   ├── VersionPublishError
+    │   └── FunctionNotEmpty
     ├── Denied                      the caller may not do this
     │   ├── AccessDenied
+    │   ├── InvocationDisabled
     │   ├── SignatureNotMatch
     │   └── InvalidAccessKey
     ├── NotFound                    the thing is not there
     │   ├── FunctionNotFound · VersionNotFound · AliasNotFound · TriggerNotFound · DomainNameNotFound
     │   ├── RequestNotFound
-    │   └── TaskNotFound · AsyncConfigNotFound
+    │   ├── TaskNotFound · AsyncConfigNotFound
+    │   ├── ConcurrencyConfigNotFound · ProvisionConfigNotFound · ScalingConfigNotFound
+    │   └── LayerNotFound · LayerVersionNotFound · KeyNotFound · AccountNotFound
     ├── Conflict                    the thing is in another state than the caller believes
-    │   ├── FunctionAlreadyExists
+    │   ├── FunctionAlreadyExists · AliasAlreadyExists · TriggerAlreadyExists · DomainNameAlreadyExists
+    │   ├── VersionInUse · ProvisionConfigExist · ResidentScalingConfigExists
+    │   ├── LastKey
     │   ├── TaskAlreadyExists
     │   ├── TaskEnded
     │   └── ConcurrentUpdate
@@ -84,6 +91,24 @@ class PathNotSupported(RequestError):
     code = "PathNotSupported"
 
 
+class VersionPublishError(RequestError):
+    """No version can be published from what LATEST is now."""
+
+    code = "VersionPublishError"
+
+    def __init__(self, function_name: str) -> None:
+        # The official wording: deploy scripts match on it, to go on where nothing changed.
+        super().__init__(
+            f"can not publish version for function '{function_name}', detail: 'No changes were made since last publish'"
+        )
+
+
+class FunctionNotEmpty(RequestError):
+    """The function still has triggers."""
+
+    code = "FunctionNotEmpty"
+
+
 class Denied(FunctoryError):
     """The caller may not do this."""
 
@@ -92,6 +117,12 @@ class Denied(FunctoryError):
 
 class AccessDenied(Denied):
     """The key is valid but its scope does not cover this call."""
+
+
+class InvocationDisabled(Denied):
+    """The function's owner has disabled its invocation."""
+
+    code = "FunctionInvocationDisabled"
 
 
 class SignatureNotMatch(Denied):
@@ -167,6 +198,48 @@ class AsyncConfigNotFound(NotFound):
     code = "AsyncConfigNotExists"
 
 
+class ConcurrencyConfigNotFound(NotFound):
+    """The function has no reserved concurrency."""
+
+    code = "ConcurrencyConfigNotFound"
+
+
+class ProvisionConfigNotFound(NotFound):
+    """The qualifier has no provisioned instances."""
+
+    code = "ProvisionConfigNotFound"
+
+
+class ScalingConfigNotFound(NotFound):
+    """The qualifier has no scaling configuration."""
+
+    code = "ScalingConfigNotFound"
+
+
+class LayerNotFound(NotFound):
+    """The layer does not exist."""
+
+    code = "LayerNotFound"
+
+
+class LayerVersionNotFound(NotFound):
+    """The layer has no version of this number."""
+
+    code = "LayerVersionNotFound"
+
+
+class KeyNotFound(NotFound):
+    """The access key does not exist."""
+
+    code = "KeyNotFound"
+
+
+class AccountNotFound(NotFound):
+    """The account does not exist."""
+
+    code = "AccountNotFound"
+
+
 class Conflict(FunctoryError):
     """The thing is in another state than the request expects."""
 
@@ -180,6 +253,48 @@ class FunctionAlreadyExists(Conflict):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"function '{name}' already exists")
+
+
+class TriggerAlreadyExists(Conflict):
+    """The function has a trigger of this name, or another HTTP trigger for the same version or alias."""
+
+    code = "TriggerAlreadyExists"
+
+
+class DomainNameAlreadyExists(Conflict):
+    """The custom domain exists already."""
+
+    code = "DomainNameAlreadyExists"
+
+
+class AliasAlreadyExists(Conflict):
+    """The function has an alias of this name already."""
+
+    code = "AliasAlreadyExists"
+
+
+class VersionInUse(Conflict):
+    """An alias or a configuration names this version."""
+
+    code = "VersionInUse"
+
+
+class ProvisionConfigExist(Conflict):
+    """Instances are provisioned for it."""
+
+    code = "ProvisionConfigExist"
+
+
+class ResidentScalingConfigExists(Conflict):
+    """A scaling configuration keeps instances for it."""
+
+    code = "ResidentScalingConfigExists"
+
+
+class LastKey(Conflict):
+    """Without this key nobody could manage the account any more."""
+
+    code = "LastKey"
 
 
 class TaskAlreadyExists(Conflict):

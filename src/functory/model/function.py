@@ -24,6 +24,17 @@ class LayerRef(msgspec.Struct, frozen=True, kw_only=True):
     digest: str
     """The content's name in the code store."""
     size_bytes: int = 0
+    archive: bool = False
+    """True: `digest` names a zip in the code store, uploaded as a layer version; False: a folder of installed
+    requirements."""
+
+
+class Restriction(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a function may not be invoked now (`invocationRestriction`)."""
+
+    reason: str
+    at_ms: int
+    """When it was disabled."""
 
 
 class Function(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,6 +81,16 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     """What the owner should know about how it runs here (`stateReason`)."""
     official: dict[str, Any] = {}
     """Official fields that this node keeps and answers but does not act on, as they were given."""
+    version: str = ""
+    """The number of the published version that this frozen copy is; empty for LATEST, which changes."""
+    restriction: Restriction | None = None
+    """Set while no qualifier of the function may be invoked."""
+    pool_id: str = ""
+    """Whose instances run it: those of one function and version. Derived; a field, as every call asks for it."""
+
+    def __post_init__(self) -> None:
+        own = f"{self.function_id}@{self.version}" if self.version else self.function_id
+        msgspec.structs.force_setattr(self, "pool_id", own)
 
     @property
     def key(self) -> tuple[str, str, int]:

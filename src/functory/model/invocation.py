@@ -140,6 +140,8 @@ class Invocation(msgspec.Struct, kw_only=True):
     task_id: str = ""
     function: Function | None = None
     """The revision to run; bound by `route`."""
+    sticky: bytes = b""
+    """Calls of an alias with the same text here go to the same version (`x-fc-canary-key`); empty = by chance."""
 
 
 class Outcome(msgspec.Struct, kw_only=True):

@@ -45,3 +45,4 @@ class LogLines(msgspec.Struct, frozen=True, array_like=True):
     at_ms: int
     text: bytes
     """Standard output and error as they came, at most the node's limit (head and tail are kept, the middle named)."""
+    account_id: str = ""

@@ -10,8 +10,8 @@ What every back end promises:
   end state and the record of its destination are there together or not at all.
 * Every change is a compare-and-set on (state, epoch). `lease` counts the epoch up, so whoever lost a lease can change
   nothing any more: its moves answer `FENCED` and leave no trace. An ended row is never changed.
-* State, place in line and concurrency slot are one row. `lease` never gives out more than the limits it is told, counted
-  from the rows themselves in the same transaction; rows that were put or released under a lease count too.
+* State, place in line and concurrency slot are one row. `lease` never gives out more than the limits it is told,
+  counted from the rows themselves in the same transaction; rows that were put under a lease count too.
 * Within a group the line is ordered by `due + priority x AGING_MS`: priority counts, and so does waiting: nobody waits
   for ever. Rows that are not due are not in line.
 * One key is put once per group for as long as its row is kept; the second `put` of it answers None.
@@ -26,7 +26,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from enum import IntEnum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -63,7 +63,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     """Unique in the group."""
     max_age_ms: int
-    """Nothing is tried once it is so old."""
+    """Nothing is tried once it is so old, counted from when it is due first."""
     delay_ms: int = 0
     priority: int = 5
     """0 first, 9 last."""
@@ -89,7 +89,7 @@ class Want(NamedTuple):
     """What one group may be given."""
 
     group: Group
-    count: int
+    rows: int
     concurrency: int
     """The most slots of the group."""
     account_concurrency: int
@@ -114,6 +114,24 @@ class Leased(msgspec.Struct, kw_only=True):
     expires_ms: int
     head: bytes
     payload: Content
+
+
+def lease_of(item: Item, stored: Stored) -> Leased:
+    """The lease of an item that was put under one."""
+    return Leased(
+        id=stored.id,
+        epoch=1,
+        group=item.group,
+        key=item.key,
+        request_id=item.request_id,
+        qualifier=item.qualifier,
+        priority=item.priority,
+        created_ms=stored.created_ms,
+        due_ms=stored.created_ms,
+        expires_ms=stored.created_ms + item.delay_ms + item.max_age_ms,
+        head=item.head,
+        payload=item.payload,
+    )
 
 
 class Row(Leased, kw_only=True):
@@ -152,6 +170,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     """What shall become of a row: use the verbs below."""
 
     ref: Ref
+    group: Group
     to: TaskState
     delay_ms: int = 0
     """For a row that goes back to waiting: not before that."""
@@ -171,21 +190,27 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
     """New rows of the same commit; left out if the move is fenced."""
 
 
-def ack(ref: Ref, *, keep_ms: int, result: Content = EMPTY, puts: tuple[Item, ...] = ()) -> Move:
+def move(row: Leased, to: TaskState, **facts: Any) -> Move:
+    """Any move of a row, as it was leased or read."""
+    return Move(ref=Ref(row.id, row.epoch), group=row.group, to=to, **facts)
+
+
+def ack(row: Leased, *, keep_ms: int, result: Content = EMPTY, puts: tuple[Item, ...] = ()) -> Move:
     """Done."""
-    return Move(ref=ref, to=TaskState.SUCCEEDED, keep_ms=keep_ms, attempts=1, result=result, puts=puts)
+    return move(row, TaskState.SUCCEEDED, keep_ms=keep_ms, attempts=1, result=result, puts=puts)
 
 
-def release(ref: Ref, *, delay_ms: int = 0, tried: bool = False, detail: str = "") -> Move:
-    """Back in line, or there after a delay. `tried`: there was an attempt before."""
+def release(row: Leased, *, delay_ms: int = 0, detail: str = "") -> Move:
+    """Back in line, or there after a delay, as if it had not been leased."""
+    tried = row.attempts or row.deferrals or row.crashes
     to = TaskState.RETRYING if tried else TaskState.ENQUEUED
-    return Move(ref=ref, to=to, delay_ms=delay_ms, detail=detail)
+    return move(row, to, delay_ms=delay_ms, detail=detail)
 
 
-def bury(ref: Ref, *, keep_ms: int, error_type: str, error: str, puts: tuple[Item, ...] = ()) -> Move:
+def bury(row: Leased, *, keep_ms: int, error_type: str, error: str, puts: tuple[Item, ...] = ()) -> Move:
     """Dead: nothing will try it again."""
     to = TaskState.FAILED
-    return Move(ref=ref, to=to, keep_ms=keep_ms, detail=error_type, error_type=error_type, error=error, puts=puts)
+    return move(row, to, keep_ms=keep_ms, detail=error_type, error_type=error_type, error=error, puts=puts)
 
 
 class Moved(IntEnum):
@@ -278,14 +303,12 @@ class Queue(Service, Protocol):
     async def wait(self, lane: int) -> Ready:
         """Returns once a group got rows into line, or an earlier sweep is needed, since the last `wait`."""
 
-    def sweep(
-        self, lane: int, *, limit: int = 500, after: tuple[int, int] = (0, 0)
-    ) -> asyncio.Future[Swept]:
+    def sweep(self, lane: int, *, limit: int = 500, after: tuple[int, int] = (0, 0)) -> asyncio.Future[Swept]:
         """Lets delayed rows into line, drops what was kept long enough, and finds what is overdue."""
 
-    def lost(self, lane: int, *, node: str, owner: str, limit: int = 500, after_id: int = 0) -> asyncio.Future[
-        Sequence[Row]
-    ]:
+    def lost(
+        self, lane: int, *, node: str, owner: str, limit: int = 500, after_id: int = 0
+    ) -> asyncio.Future[Sequence[Row]]:
         """Rows held by owners whose name begins with `node`, other than `owner`: its earlier starts."""
 
     async def lines(self, lane: int) -> Collection[Group]:

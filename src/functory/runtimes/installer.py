@@ -44,15 +44,11 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 async def run(arguments: Sequence[str], environ: Mapping[str, str], *, clock: Clock, timeout_s: float) -> None:
-    """Return when it has succeeded; `InvalidArgument` with its last lines if it fails or takes too long."""
-    process = await asyncio.create_subprocess_exec(
-        *arguments,
-        env=dict(environ),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        start_new_session=True,
-    )
+    """Return when it has succeeded; `InvalidArgument` with its last lines if it fails or takes too long.
+
+    However this ends, cancelled or not, the installer and its children have ended too.
+    """
+    process = await _start(arguments, environ)
     late = False
 
     def end() -> None:
@@ -74,6 +70,28 @@ async def run(arguments: Sequence[str], environ: Mapping[str, str], *, clock: Cl
         raise errors.InvalidArgument(f"the requirements could not be installed within {timeout_s:g} s:\n{said}")
     if code != 0:
         raise errors.InvalidArgument(f"the requirements could not be installed:\n{said}")
+
+
+async def _start(arguments: Sequence[str], environ: Mapping[str, str]) -> asyncio.subprocess.Process:
+    """The running installer; nothing runs if this is cancelled."""
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *arguments,
+            env=dict(environ),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # It may run before its maker has returned; cancelling the maker would lose sight of its children.
+        process = await starting
+        _kill(process.pid)
+        await process.wait()
+        raise
 
 
 async def _tail(process: asyncio.subprocess.Process) -> str:

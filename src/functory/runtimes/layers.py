@@ -23,7 +23,7 @@ from functory.clock import Clock
 from functory.model import errors
 from functory.model.function import LayerRef
 from functory.runtimes import folders, installer, requirements
-from functory.runtimes.shared import Shared
+from functory.runtimes.shared import Shared, to_its_end
 from functory.store.base import Layers
 
 T = TypeVar("T")
@@ -108,13 +108,13 @@ class LayerBuilder:
         if await self._thread(path.is_dir):
             return await self._thread(partial(folders.size_bytes, path))
         async with self._places:
-            made = self._folders.new()  # on the loop: so short, and a cancelled thread would leave it behind
+            made = self._folders.new()  # on the loop: it is short, and cancelling it in a thread would leave it behind
             try:
                 await self._install(made, lines, interpreter)
                 size_bytes = await self._thread(partial(self._settle, made))
                 await self._thread(partial(self._folders.publish, made, key))
             except BaseException:
-                await asyncio.shield(self._thread(partial(self._folders.drop, made)))
+                await self._thread(partial(self._folders.drop, made))
                 raise
         return size_bytes
 
@@ -141,7 +141,7 @@ class LayerBuilder:
 
     async def _thread(self, work: Callable[[], T]) -> T:
         try:
-            return await asyncio.to_thread(work)
+            return await to_its_end(asyncio.to_thread(work))
         except OSError as failure:
             raise failures.of_os(failure, "the layer store") from failure
 

@@ -9,6 +9,16 @@ from typing import Any, Generic, TypeVar
 T = TypeVar("T")
 
 
+async def to_its_end(work: Awaitable[T]) -> T:
+    """The answer of `work`. Cancelling waits for it first: what a thread has begun cannot be called back."""
+    running = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
+
+
 class Shared(Generic[T]):
     """Runs one piece of work per key at a time; who asks meanwhile gets the same answer or error.
 

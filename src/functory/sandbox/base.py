@@ -10,8 +10,10 @@ functions and none of them waits for user code. What every back end promises:
 * The descriptors handed to `create` belong to the box afterwards; no other descriptor is open in it.
 * Nothing of the maker's environment is inherited.
 
-`safe.SafeSandbox` wraps any back end and enforces this: serialised calls, destroyed on the first error, harmless when
-dead, listeners told of create first and destroy last. Back ends stay simple because the shell is strict.
+`safe.SafeSandboxes` wraps any back end and enforces this: serialised calls, destroyed on the first error, harmless when
+dead, every box told by `reap` exactly once, listeners told of create first and destroy last. Back ends stay simple
+because the shell is strict. `testing.checks.sandbox` is the published suite; a new back end adds its file, and its name
+to the suite's list.
 """
 
 from __future__ import annotations
@@ -74,7 +76,7 @@ class SandboxMaker(Protocol):
         """A running box for `spec`. `fds`: request pipe (read end), reply pipe (write end), log pipe (write end)."""
 
     def fileno(self) -> Sequence[int]:
-        """Descriptors that become readable when `reap` has something to do."""
+        """Descriptors that become readable when `reap` has something to do. Call `reap` after each `create` too."""
 
     def reap(self) -> Sequence[Exit]:
         """The boxes whose main process ended since the last call; their trees are gone when this returns."""

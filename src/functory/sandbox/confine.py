@@ -12,6 +12,10 @@ import os
 import resource
 import sys
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
@@ -126,6 +130,34 @@ def can_become(uid: int) -> bool:
             os._exit(1)
         os._exit(0)
     return os.waitpid(pid, 0)[1] == 0
+
+
+def end_all_of(uid: int) -> None:
+    """Kills every process of a user at once: no fork can slip through, and nobody has to be found first.
+
+    A helper that becomes the user does it. It stays closed to that user's eyes, for it holds the zygote's descriptors.
+    Both run before all others for that moment: a thousand processes that fork would let them wait for seconds.
+    """
+    with _before_all_others():
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.setresuid(uid, uid, uid)
+                os.kill(-1, _signal.SIGKILL)
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+
+
+@contextlib.contextmanager
+def _before_all_others() -> Iterator[None]:
+    with contextlib.suppress(OSError):  # not allowed in some containers and cgroups: then it just takes longer
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def unreadable_for(uid: int, folders: list[str]) -> str:

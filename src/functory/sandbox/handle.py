@@ -86,7 +86,7 @@ class Zygote:
     """One running zygote. `ended` holds what it told about ends and nobody has taken yet."""
 
     def __init__(self, interpreter: str, try_uid: int, preload: Sequence[str] = (), lifeline: int = -1) -> None:
-        """Starts it; `SandboxError` if it does not get ready.
+        """Starts it; `wait_ready` before anything else. `SandboxError` if the process cannot be made.
 
         `lifeline`: a descriptor it keeps open as long as it lives, so that its end can be seen from outside.
         """
@@ -104,7 +104,10 @@ class Zygote:
             raise SandboxError(f"{interpreter} cannot be started: {failure}") from failure
         finally:
             theirs.close()
-        self.version, self.drop = self._greet()
+        self.version = ""
+        """The interpreter's version; empty until it is ready."""
+        self.drop = ""
+        """What a user id of its own could not use here."""
 
     def _start(self, control: int, try_uid: int, preload: Sequence[str], lifeline: int) -> int:
         sandbox = str(Path(__file__).parent)
@@ -118,7 +121,8 @@ class Zygote:
         finally:
             os.close(null)
 
-    def _greet(self) -> tuple[str, str]:
+    def wait_ready(self) -> None:
+        """Returns when it can fork; `SandboxError` if it does not get there."""
         self._limit(START_LIMIT_S)
         try:
             message = self._receive()
@@ -128,7 +132,7 @@ class Zygote:
             self.end(limit_s=0)
             raise SandboxError(f"{self.interpreter} did not get ready; run it by hand to see why")
         self._limit(ANSWER_LIMIT_S)
-        return message.version, message.drop
+        self.version, self.drop = message.version, message.drop
 
     def fileno(self) -> int:
         """Readable when there is something to `read`."""

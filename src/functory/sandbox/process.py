@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import stat
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -17,6 +16,7 @@ from typing import NamedTuple
 from functory.model.instance import Exit, InstanceSpec
 from functory.sandbox import confine, tree
 from functory.sandbox.base import SandboxError
+from functory.sandbox.folders import Folders
 from functory.sandbox.handle import Ended, Zygote
 
 FIRST_UID = 1_900_000_000
@@ -94,11 +94,7 @@ class ProcessSandboxes:
         `lifeline`: a descriptor that stays open in the zygotes as long as they live.
         `alone`: this process has no other children, so that every unknown one is an orphan of a zygote that died.
         """
-        _remove_stale_folders()
-        self._folder = folder or f"{_folder_prefix()}{os.getpid()}-{os.urandom(4).hex()}"
-        os.mkdir(self._folder, 0o711)
-        os.chmod(self._folder, 0o711)  # whatever the umask
-        self._removers: set[int] = set()
+        self._folders = Folders(folder)
         self._oom_kills = _oom_kills()
         self._lifeline = lifeline
         self._zygotes: dict[tuple[str, bool], Zygote] = {}
@@ -109,6 +105,7 @@ class ProcessSandboxes:
         self._why_not = "" if self._own_users else "the spawner is not root"
         if self._own_users and read_by_functions:
             self._try_user(list(read_by_functions))
+        self._told_stay = False
         self._alone = alone
         if alone:
             confine.become_subreaper()
@@ -116,8 +113,10 @@ class ProcessSandboxes:
     @property
     def tier(self) -> ProcessTier:
         """What its boxes are worth here."""
-        missing = ["Namespaces: functions see the host's files (as far as permissions go), network and processes."]
-        missing.append("Control groups: memory is bounded per process, not per instance; CPU is shared by all.")
+        missing = [
+            "Namespaces: functions see the host's files (as far as permissions go), network and processes.",
+            "Control groups: memory is bounded per process, not per instance; CPU is shared by all.",
+        ]
         if not self._own_users:
             missing.append(f"Users: all functions run as the node's user, because {self._why_not}.")
         users = "each instance has its own user id" if self._own_users else "all run as one user"
@@ -127,9 +126,23 @@ class ProcessSandboxes:
             tuple(missing),
         )
 
-    def prepare(self, interpreter: str) -> str:
-        """Warms a zygote for `interpreter`; answers its version."""
-        return self._zygote(interpreter, False).version
+    def prepare(self, interpreters: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+        """Warms zygotes for `interpreters`, side by side; answers versions, and why the others failed, by path."""
+        begun: list[tuple[tuple[str, bool], Zygote]] = []
+        versions: dict[str, str] = {}
+        failures: dict[str, str] = {}
+        for key in ((interpreter, wide) for interpreter in interpreters for wide in (False, True)):
+            try:
+                begun.append((key, self._begin(*key)))
+            except SandboxError as failure:
+                failures[key[0]] = str(failure)
+        for key, zygote in begun:
+            try:
+                self._take_in(key, zygote)
+                versions[zygote.interpreter] = zygote.version
+            except SandboxError as failure:
+                failures[zygote.interpreter] = str(failure)
+        return versions, failures
 
     def create(self, spec: InstanceSpec, fds: Sequence[int]) -> ProcessSandbox:
         """A running process for `spec`."""
@@ -137,14 +150,15 @@ class ProcessSandboxes:
             raise SandboxError(f"instance {spec.instance_id} exists already")
         zygote = self._zygote(spec.runtime, _wants_wide(spec))
         uid = self._uid()
-        tmp = self._make_folder(spec.instance_id, uid)
+        tmp = self._folders.make(spec.instance_id, uid)
         try:
             made = zygote.fork(uid, tmp, spec, fds)
         except BaseException:
-            self._remove_folder(tmp)
+            self._folders.remove(tmp)
             raise
-        if made.stayed:
-            _say(f"code in {spec.code_dir} cannot be read by other users: {spec.instance_id} runs as root")
+        if made.stayed and not self._told_stay:
+            self._told_stay = True
+            _say(f"code in {spec.code_dir} cannot be read by other users: such functions run as root")
         box = ProcessSandbox(self, spec, zygote, made.pid, tmp)
         self._boxes[spec.instance_id] = box
         return box
@@ -165,7 +179,7 @@ class ProcessSandboxes:
         for zygote in self._dying:
             exits += self._bury(zygote)
         self._dying.clear()
-        self._removers = {pid for pid in self._removers if os.waitpid(pid, os.WNOHANG) == (0, 0)}
+        self._folders.reap()
         return exits
 
     def close(self) -> None:
@@ -173,18 +187,14 @@ class ProcessSandboxes:
         for zygote in self._zygotes.values():
             zygote.end()
         self._zygotes.clear()
-        for pid in self._removers:
-            os.waitpid(pid, 0)
-        self._removers.clear()
         self._end_orphans()
         self._boxes.clear()
-        if remover := _spawn_remover(self._folder):
-            os.waitpid(remover, 0)
+        self._folders.close()
 
     def forget(self, instance_id: str, tmp: str) -> None:
         """The box is destroyed; `tmp` was its folder."""
         self._boxes.pop(instance_id, None)
-        self._remove_folder(tmp)
+        self._folders.remove(tmp)
 
     def kernel_ran_out_of_memory(self) -> bool:
         """Whether the kernel killed for want of memory since the last look; without a cgroup, anywhere."""
@@ -200,12 +210,19 @@ class ProcessSandboxes:
             self._dying.append(self._zygotes.pop(key))
             zygote = None
         if zygote is None:
-            preload = _WIDE_PRELOAD if wide else ()
-            zygote = Zygote(interpreter, FIRST_UID if self._own_users else 0, preload, self._lifeline)
-            self._zygotes[key] = zygote
-            if zygote.drop:
-                self._share_user(f"a user id of its own cannot use {zygote.drop}")
+            zygote = self._begin(interpreter, wide)
+            self._take_in(key, zygote)
         return zygote
+
+    def _begin(self, interpreter: str, wide: bool) -> Zygote:
+        preload = _WIDE_PRELOAD if wide else ()
+        return Zygote(interpreter, FIRST_UID if self._own_users else 0, preload, self._lifeline)
+
+    def _take_in(self, key: tuple[str, bool], zygote: Zygote) -> None:
+        zygote.wait_ready()
+        self._zygotes[key] = zygote
+        if zygote.drop:
+            self._share_user(f"a user id of its own cannot use {zygote.drop}")
 
     def _take_ended(self, zygote: Zygote) -> list[Exit]:
         exits = []
@@ -227,9 +244,11 @@ class ProcessSandboxes:
 
     def _end_orphans(self) -> None:
         if self._alone:
-            tree.end_strangers({zygote.pid for zygote in (*self._zygotes.values(), *self._dying)} | self._removers)
+            tree.end_strangers(
+                {zygote.pid for zygote in (*self._zygotes.values(), *self._dying)} | self._folders.removers
+            )
 
-    # --- users and folders --------------------------------------------------------------------------------------------
+    # --- users ----------------------------------------------------------------------------------------------------
 
     def _try_user(self, folders: list[str]) -> None:
         if not confine.can_become(FIRST_UID):
@@ -248,26 +267,6 @@ class ProcessSandboxes:
             self._next_uid = FIRST_UID
         return self._next_uid
 
-    def _make_folder(self, name: str, uid: int) -> str:
-        path = os.path.join(self._folder, name)
-        try:
-            os.mkdir(path, 0o700)
-            if uid:
-                os.chown(path, uid, uid)
-        except OSError as failure:
-            raise SandboxError(f"no folder for temporary files could be made: {failure}") from failure
-        return path
-
-    def _remove_folder(self, path: str) -> None:
-        """Removes a folder of temporary files; by another process if there is something in it, for it may take long."""
-        try:
-            os.rmdir(path)
-        except FileNotFoundError:
-            pass
-        except OSError:
-            if remover := _spawn_remover(path):
-                self._removers.add(remover)
-
 
 def _wants_wide(spec: InstanceSpec) -> bool:
     """A guess from the source of the handler's module. If it is wrong, only time is lost."""
@@ -275,34 +274,17 @@ def _wants_wide(spec: InstanceSpec) -> bool:
         return True
     path = os.path.join(spec.code_dir, spec.handler.rpartition(".")[0].replace(".", "/") + ".py")
     try:
-        with open(path, "rb", buffering=0) as source:
-            text = source.read(_SOURCE_BYTES)
+        # What lies there is the user's: a named pipe must not hold the spawner up.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return False
-    return any(sign in text for sign in _WIDE_SIGNS)
-
-
-def _spawn_remover(path: str) -> int:
     try:
-        return os.posix_spawn("/bin/rm", ["rm", "-rf", "--one-file-system", path], {}, setsid=True)
-    except OSError as failure:
-        _say(f"{path} could not be removed: {failure}")
-        return 0
-
-
-def _folder_prefix() -> str:
-    return os.path.join(os.environ.get("TMPDIR") or "/tmp", f"functory-{os.geteuid()}-")
-
-
-def _remove_stale_folders() -> None:
-    """Folders of spawners that were killed before they could clean up."""
-    where, prefix = os.path.split(_folder_prefix())
-    for name in os.listdir(where):
-        if name.startswith(prefix) and not os.path.exists(f"/proc/{name[len(prefix) :].partition('-')[0]}"):
-            path = os.path.join(where, name)
-            facts = os.lstat(path)
-            if facts.st_uid == os.geteuid() and stat.S_ISDIR(facts.st_mode) and (remover := _spawn_remover(path)):
-                os.waitpid(remover, 0)
+        text = os.read(fd, _SOURCE_BYTES)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return any(sign in text for sign in _WIDE_SIGNS)
 
 
 def _oom_kills() -> int:

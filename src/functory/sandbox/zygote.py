@@ -51,6 +51,8 @@ class Zygote:
         self._pids: dict[str, int] = {}
         self._pidfds: dict[int, int] = {}
         """Pids by pidfd."""
+        self._uids: dict[int, int] = {}
+        """By pid: the user id that only this instance has, if it has one."""
         self._killed: set[str] = set()
 
     def serve(self) -> None:
@@ -107,6 +109,7 @@ class Zygote:
         self._instances[pid] = name
         self._pids[name] = pid
         self._pidfds[pidfd] = pid
+        self._uids[pid] = message["uid"]
         self._poll.register(pidfd, select.EPOLLIN)
         self._say(op="made", id=name, pid=pid, stayed=stayed)
 
@@ -125,6 +128,12 @@ class Zygote:
         pid = self._pids.get(name)
         if pid is not None:
             self._killed.add(name)
+            self._end_tree(pid)
+
+    def _end_tree(self, pid: int) -> None:
+        if self._uids[pid] and tree.children(pid):
+            confine.end_all_of(self._uids[pid])
+        else:
             tree.end(pid)
 
     def _bury(self, pidfd: int) -> None:
@@ -135,6 +144,9 @@ class Zygote:
         os.close(pidfd)
         del self._pids[name]
         _, status = os.waitpid(pid, 0)
+        uid = self._uids.pop(pid)
+        if uid and len(tree.children(os.getpid())) > len(self._instances):
+            confine.end_all_of(uid)
         tree.end_strangers(self._instances)
         killed = name in self._killed
         self._killed.discard(name)
@@ -142,7 +154,7 @@ class Zygote:
 
     def _end_all(self) -> None:
         for pid in self._instances:
-            tree.end(pid)
+            self._end_tree(pid)
         for pid in self._instances:
             tree.wait_for_death(pid, tree.DEATH_WAIT_MS)
         tree.end_strangers(())

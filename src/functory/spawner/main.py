@@ -105,12 +105,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def _prepare(maker: ProcessSandboxes, interpreters: Sequence[str]) -> protocol.Ready:
-    versions, failures = {}, {}
-    for interpreter in interpreters:
-        try:
-            versions[interpreter] = maker.prepare(interpreter)
-        except SandboxError as failure:
-            failures[interpreter] = str(failure)
+    versions, failures = maker.prepare(interpreters)
     tier = maker.tier
     report = protocol.TierReport(name=tier.name, summary=tier.summary, missing=tuple(tier.missing))
     return protocol.Ready(tier=report, versions=versions, failures=failures)
@@ -126,6 +121,8 @@ def main(argv: Sequence[str]) -> int:
     control.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * protocol.MESSAGE_BYTES)
     # Zygotes hold a copy: the node sees the end of the socket when the spawner and all zygotes are gone.
     lifeline = fcntl.fcntl(control.fileno(), fcntl.F_DUPFD_CLOEXEC, _LIFELINE_FROM)
+    if os.geteuid() == 0:
+        os.setgroups([])  # what is asked about a user of an instance's own shall not be answered by root's groups
     back_end = ProcessSandboxes(read_by_functions=arguments.readable, lifeline=lifeline, alone=True)
     maker = SafeSandboxes(back_end)
     loop = Loop(control, maker)

@@ -21,8 +21,18 @@ from typing import Protocol
 
 from functory.lifecycle import Service
 from functory.model.account import AccessKey
+from functory.model.audit import AuditEvent
+from functory.model.domain import Domain
 from functory.model.function import Function, LayerRef
+from functory.model.limits import ConcurrencyConfig, ProvisionConfig, ScalingConfig
 from functory.model.record import LogLines, Record
+from functory.model.task import AsyncConfig
+from functory.model.trigger import Trigger
+from functory.store.accounts import Accounts
+from functory.store.aliases import Aliases
+from functory.store.configs import Configs
+from functory.store.layer_versions import LayerVersions
+from functory.store.versions import Versions
 
 
 class Functions(Protocol):
@@ -55,6 +65,9 @@ class Keys(Protocol):
 
     async def put(self, key: AccessKey) -> None:
         """Adds or replaces a key. The secret is stored encrypted."""
+
+    async def delete(self, access_key_id: str) -> None:
+        """Removes a key; harmless if there is none."""
 
     async def all(self) -> Sequence[AccessKey]:
         """All keys."""
@@ -94,7 +107,7 @@ class Requests(Protocol):
         """What this request printed, oldest first; empty if nothing."""
 
     async def function_logs(
-        self, function: str, *, after: str = "", before: str = "", limit: int = 100
+        self, account_id: str, function: str, *, after: str = "", before: str = "", limit: int = 100
     ) -> Sequence[LogLines]:
         """What requests of a function printed: the newest `limit` entries between two request ids, oldest first."""
 
@@ -102,8 +115,77 @@ class Requests(Protocol):
         """Drops whole days before `day` (`YYYYMMDD`), answers how many."""
 
 
+class Triggers(Protocol):
+    """Triggers, by account, function and name. They go when their function goes."""
+
+    async def create(self, trigger: Trigger) -> None:
+        """Adds it. `FunctionNotFound`, `TriggerAlreadyExists` (the name is taken, or the version or alias has another
+        HTTP trigger), `LimitExceeded`."""
+
+    async def replace(self, trigger: Trigger) -> None:
+        """Writes `trigger` over the revision `trigger.epoch - 1`.
+
+        `TriggerNotFound`, `ConcurrentUpdate`, `TriggerAlreadyExists` (as at `create`).
+        """
+
+    async def delete(self, account_id: str, function_name: str, name: str) -> Trigger:
+        """Removes it and answers what it was; `TriggerNotFound`."""
+
+    async def get(self, account_id: str, function_name: str, name: str) -> Trigger:
+        """The current revision; `TriggerNotFound`."""
+
+    async def list(
+        self, account_id: str, function_name: str, *, prefix: str = "", after: str = "", limit: int = 100
+    ) -> Sequence[Trigger]:
+        """At most `limit` triggers of a function in order of name."""
+
+    async def all(self) -> Sequence[tuple[Trigger, int]]:
+        """All triggers, each with the last due time that was claimed (ms), or when it was last changed."""
+
+    async def claim(self, trigger: Trigger, due_ms: int) -> bool:
+        """Whether this due time is the caller's to fire: true once for each, and only for this revision."""
+
+
+class Domains(Protocol):
+    """Custom domains, by name. A private key is stored sealed; lists do not have it."""
+
+    async def create(self, domain: Domain) -> None:
+        """Adds it; `DomainNameAlreadyExists` if any account has it."""
+
+    async def replace(self, domain: Domain) -> None:
+        """Writes `domain` over the revision `domain.epoch - 1`; `DomainNameNotFound`, `ConcurrentUpdate`."""
+
+    async def delete(self, account_id: str, name: str) -> Domain:
+        """Removes it and answers what it was; `DomainNameNotFound`."""
+
+    async def get(self, account_id: str, name: str) -> Domain:
+        """The current revision with its private key; `DomainNameNotFound`."""
+
+    async def list(self, account_id: str, *, prefix: str = "", after: str = "", limit: int = 100) -> Sequence[Domain]:
+        """At most `limit` domains of an account in order of name, without private keys."""
+
+    async def all(self) -> Sequence[Domain]:
+        """All domains of all accounts, with private keys."""
+
+
+class Audit(Protocol):
+    """Who did what. Bounded: the oldest events go (`store.audit`)."""
+
+    async def append(self, events: Sequence[AuditEvent]) -> None:
+        """Adds a batch, in order."""
+
+    async def list(
+        self, account_id: str, *, before: int = 0, changes_only: bool = False, limit: int = 100
+    ) -> Sequence[tuple[int, AuditEvent]]:
+        """Newest first: at most `limit` events with a number before `before` (0 = all), each with its number."""
+
+
 class Store(Service, Protocol):
-    """The whole store."""
+    """The whole store.
+
+    Of `versions` to `accounts` the rules stand once for all back ends, in the modules of their names; a back end brings
+    rows and transactions (`store.parts`).
+    """
 
     @property
     def functions(self) -> Functions:
@@ -120,3 +202,47 @@ class Store(Service, Protocol):
     @property
     def requests(self) -> Requests:
         """Records and logs."""
+
+    @property
+    def triggers(self) -> Triggers:
+        """Triggers."""
+
+    @property
+    def domains(self) -> Domains:
+        """Custom domains."""
+
+    @property
+    def versions(self) -> Versions:
+        """Published versions."""
+
+    @property
+    def aliases(self) -> Aliases:
+        """Aliases."""
+
+    @property
+    def async_configs(self) -> Configs[AsyncConfig]:
+        """How asynchronous calls are treated, by function and qualifier."""
+
+    @property
+    def concurrency(self) -> Configs[ConcurrencyConfig]:
+        """Reserved concurrency, by function; the qualifier is empty."""
+
+    @property
+    def provisions(self) -> Configs[ProvisionConfig]:
+        """Provisioned instances, by function and qualifier."""
+
+    @property
+    def scalings(self) -> Configs[ScalingConfig]:
+        """Bounds of the number of instances, by function and qualifier."""
+
+    @property
+    def layer_versions(self) -> LayerVersions:
+        """Uploaded layers."""
+
+    @property
+    def accounts(self) -> Accounts:
+        """Accounts."""
+
+    @property
+    def audit(self) -> Audit:
+        """Who did what."""

@@ -44,7 +44,7 @@ class LogChunk(NamedTuple):
     """A row of logs; the fields after `day` are its columns in order."""
 
     day: str
-    function_name: str
+    function_key: str
     first: int
     last: int
     size: int
@@ -113,8 +113,15 @@ def of_logs(logs: Sequence[LogLines]) -> list[LogChunk]:
     """The rows of a batch."""
     groups: dict[tuple[str, int], list[tuple[int, LogLines]]] = {}
     for entry, order in zip(logs, rules.orders([entry.request_id for entry in logs]), strict=True):
-        groups.setdefault((entry.function_name, order // rules.PLACES_PER_MINUTE), []).append((order, entry))
+        groups.setdefault(
+            (function_key(entry.account_id, entry.function_name), order // rules.PLACES_PER_MINUTE), []
+        ).append((order, entry))
     return [_log_chunk(name, part) for (name, _), members in groups.items() for part in _log_parts(members)]
+
+
+def function_key(account_id: str, function_name: str) -> str:
+    """What the column `function_name` of logs holds: no two accounts share a line of logs."""
+    return f"{account_id}/{function_name}"
 
 
 def _log_parts(members: list[tuple[int, LogLines]]) -> Iterator[list[tuple[int, LogLines]]]:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from functory.model import errors
 from functory.model.account import AccessKey
 from functory.model.function import Function, LayerRef
+from functory.model.limits import ConcurrencyConfig, ProvisionConfig, ScalingConfig
 from functory.model.record import LogLines, Record
-from functory.store import bodies, chunks, rules
+from functory.model.task import AsyncConfig
+from functory.store import bodies, chunks, parts, rules
+from functory.store.accounts import Accounts
+from functory.store.aliases import Aliases
+from functory.store.configs import Configs
+from functory.store.layer_versions import LayerVersions
+from functory.store.memory_bindings import MemoryDomains, MemoryTriggers
+from functory.store.memory_parts import MemoryAudit, MemoryRows
+from functory.store.versions import Versions
 
 
 class _Gate:
@@ -28,6 +37,14 @@ class MemoryFunctions:
     def __init__(self, gate: _Gate) -> None:
         self._gate = gate
         self._bodies: dict[tuple[str, str], bytes] = {}
+        self.bodies = self._bodies
+        """By account and name, for the rows that belong to functions."""
+        self.gone: Callable[[str, str], None] = lambda _account, _name: None
+        """Told when a function is deleted."""
+
+    def has(self, account_id: str, name: str) -> bool:
+        """Whether it is there."""
+        return (account_id, name) in self._bodies
 
     async def create(self, function: Function) -> None:
         """Adds it; `FunctionAlreadyExists`."""
@@ -50,6 +67,7 @@ class MemoryFunctions:
         rules.check_text("accountId", account_id)
         function = self._get(account_id, rules.known_name(name))
         del self._bodies[account_id, name]
+        self.gone(account_id, name)
         return function
 
     async def get(self, account_id: str, name: str) -> Function:
@@ -92,6 +110,11 @@ class MemoryKeys:
         rules.check_key(key)
         self._gate.check()
         self._keys[key.access_key_id] = key
+
+    async def delete(self, access_key_id: str) -> None:
+        """Removes a key."""
+        self._gate.check()
+        self._keys.pop(access_key_id, None)
 
     async def all(self) -> Sequence[AccessKey]:
         """All keys."""
@@ -183,9 +206,10 @@ class MemoryRequests:
         return _oldest_first([entry for entry in self._logs if entry.request_id == request_id])
 
     async def function_logs(
-        self, function: str, *, after: str = "", before: str = "", limit: int = 100
+        self, account_id: str, function: str, *, after: str = "", before: str = "", limit: int = 100
     ) -> Sequence[LogLines]:
         """The newest `limit` logs of a function between two requests, oldest first."""
+        rules.check_text("accountId", account_id)
         rules.check_text("functionName", function)
         rules.check_limit(limit)
         start, end = rules.bounds(after, before)
@@ -193,7 +217,8 @@ class MemoryRequests:
         kept = [
             entry
             for entry in self._logs
-            if entry.function_name == function and start < rules.place(entry.request_id) < end
+            if (entry.account_id, entry.function_name) == (account_id, function)
+            and start < rules.place(entry.request_id) < end
         ]
         return _oldest_first(kept)[-limit:]
 
@@ -217,6 +242,23 @@ class MemoryStore:
         self.keys = MemoryKeys(self._gate)
         self.layers = MemoryLayers(self._gate)
         self.requests = MemoryRequests(self._gate)
+        self.triggers = MemoryTriggers(self._gate.check, self.functions.has)
+        self.domains = MemoryDomains(self._gate.check)
+        rows = self._rows = MemoryRows(self._gate.check, self.functions.bodies)
+        self.functions.gone = self._function_gone
+        self.versions = Versions(rows)
+        self.aliases = Aliases(rows)
+        self.async_configs = Configs(rows, parts.ASYNC, AsyncConfig, errors.AsyncConfigNotFound)
+        self.concurrency = Configs(rows, parts.CONCURRENCY, ConcurrencyConfig, errors.ConcurrencyConfigNotFound)
+        self.provisions = Configs(rows, parts.PROVISION, ProvisionConfig, errors.ProvisionConfigNotFound)
+        self.scalings = Configs(rows, parts.SCALING, ScalingConfig, errors.ScalingConfigNotFound)
+        self.layer_versions = LayerVersions(rows)
+        self.accounts = Accounts(rows)
+        self.audit = MemoryAudit(self._gate.check)
+
+    def _function_gone(self, account_id: str, name: str) -> None:
+        self.triggers.function_gone(account_id, name)
+        self._rows.drop(account_id, name)
 
     async def start(self) -> None:
         """Open."""

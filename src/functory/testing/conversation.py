@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import select
 import time
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -101,14 +100,14 @@ class Conversation:
 
     def answer(self, stream: int) -> Answer:
         """Everything that comes for `stream`, up to its last frame. Frames of others are kept for them."""
-        mine: list[Frame] = []
-        for frame in self._frames():
-            if frame.stream != stream:
-                self._kept.append(frame)
-                continue
-            mine.append(frame)
-            if frame.flags & wire.Flag.END:
-                break
+        mine = [frame for frame in self._kept if frame.stream == stream]
+        self._kept = [frame for frame in self._kept if frame.stream != stream]
+        deadline = time.monotonic() + self._limit_s
+        while not mine or not mine[-1].flags & wire.Flag.END:
+            frame = self.read()
+            (mine if frame.stream == stream else self._kept).append(frame)
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the answer is not whole after {self._limit_s} s")
         return _whole(mine)
 
     def early_log(self) -> bytes:
@@ -132,21 +131,14 @@ class Conversation:
                     body = wire.HEADER_BYTES + meta
                     data, self._data = self._data, self._data[stop:]
                     return Frame(stream, wire.Type(kind), wire.Flag(flags), aux, data[16:body], data[body:stop])
-            if not select.select([self._reply_fd], [], [], self._limit_s)[0]:
+            poller = select.poll()  # select() knows no descriptor above 1023
+            poller.register(self._reply_fd, select.POLLIN)
+            if not poller.poll(self._limit_s * 1000):
                 raise TimeoutError(f"nothing came for {self._limit_s} s")
             more = os.read(self._reply_fd, 1 << 20)
             if not more:
                 raise Ended
             self._data += more
-
-    def _frames(self) -> Iterator[Frame]:
-        kept, self._kept = self._kept, []
-        deadline = time.monotonic() + self._limit_s
-        while kept:
-            yield kept.pop(0)
-        while time.monotonic() < deadline:
-            yield self.read()
-        raise TimeoutError(f"the answer is not whole after {self._limit_s} s")
 
 
 def _whole(frames: list[Frame]) -> Answer:

@@ -141,7 +141,10 @@ class Workshop:
         while time.monotonic() < deadline:
             self.exits |= {exit_.instance_id: exit_ for exit_ in self.maker.reap()}
             yield
-            select.select(list(self.maker.fileno()), [], [], max(0.0, deadline - time.monotonic()))
+            poller = select.poll()
+            for fd in self.maker.fileno():
+                poller.register(fd, select.POLLIN)
+            poller.poll(max(0.0, deadline - time.monotonic()) * 1000)
         raise TimeoutError(what)
 
     def __enter__(self) -> Workshop:

@@ -90,7 +90,7 @@ def verify(request: SignedRequest, keys: Keys, nonces: Nonces, now_ms: int) -> P
     key = keys(head.access_key_id)
     if key is None or not key.active:
         raise errors.InvalidAccessKey(f"access key {head.access_key_id[:64]!r} does not exist or is not active")
-    date_ms = _check_date(headers[b"x-acs-date"], now_ms, nonces.skew_ms)
+    date_ms = check_date(headers[b"x-acs-date"], now_ms, nonces.skew_ms)
     nonce = headers[b"x-acs-signature-nonce"]
     if not 0 < len(nonce) <= MAX_NONCE_BYTES:
         raise errors.SignatureNotMatch(f"x-acs-signature-nonce must have 1 to {MAX_NONCE_BYTES} characters")
@@ -155,7 +155,7 @@ def _refuse_doubled(headers: list[tuple[bytes, bytes]], signed: tuple[bytes, ...
         seen.add(name)
 
 
-def _check_date(value: bytes, now_ms: int, skew_ms: int) -> int:
+def check_date(value: bytes, now_ms: int, skew_ms: int) -> int:
     """The request's date, in milliseconds since 1970, if it is near enough to now."""
     try:
         # `2026-11-23T10:00:00Z`, perhaps with milliseconds; never another form that fromisoformat knows.
@@ -188,7 +188,7 @@ def _matches(
 ) -> bool:
     """Whether `given` is the signature under any of the canonical forms of the query."""
     path, _, query = target.partition(b"?")
-    for form in _canonical_queries(query, len(target)):
+    for form in canonical_queries(query, len(target)):
         request = b"%b\n%b\n%b\n%b\n%b\n%b" % (
             *(method.encode("latin-1", "replace"), path or b"/", form),
             *(headers, signed, body_sha256.encode("latin-1", "replace")),
@@ -200,7 +200,7 @@ def _matches(
     return False
 
 
-def _canonical_queries(query: bytes, target_bytes: int) -> list[bytes]:
+def canonical_queries(query: bytes, target_bytes: int) -> list[bytes]:
     """The forms the query may have been signed in: names as they are, and names encoded."""
     if not query:
         return [b""]

@@ -34,7 +34,7 @@ def row(text: str, word: str) -> str:
 
 
 def test_the_list_of_requests_tells_cold_from_warm_and_names_outcome_and_cost() -> None:
-    text = drawn(requests.listed([COLD, WARM]))
+    text = drawn(requests.listed([COLD, WARM], 160))
     assert "warm" in row(text, WARM.request_id)
     assert "15.3 µ¢" in row(text, WARM.request_id)
     assert "function error" in row(text, COLD.request_id)
@@ -42,8 +42,15 @@ def test_the_list_of_requests_tells_cold_from_warm_and_names_outcome_and_cost() 
 
 
 def test_a_following_list_keeps_its_columns_in_place() -> None:
-    lines = [drawn(requests.listed([one], fixed=True, header=False)) for one in (WARM, COLD)]
+    lines = [drawn(requests.listed([one], 160, grows=True, header=False)) for one in (WARM, COLD)]
     assert lines[0].index(WARM.request_id) == lines[1].index(COLD.request_id)
+
+
+def test_a_narrow_list_leaves_columns_out_and_never_cuts_a_request_id() -> None:
+    for width in (80, 100, 120):
+        text = drawn(requests.listed([COLD, WARM], width), width=width)
+        assert "…" not in text
+        assert "8.88 ms" in row(text, WARM.request_id)
 
 
 def test_the_waterfall_has_a_bar_per_part_each_where_the_last_one_ended() -> None:
@@ -95,7 +102,7 @@ def test_the_bill_sets_the_calls_beside_a_month_of_an_instance() -> None:
 def test_the_summary_of_a_call_says_what_it_took_and_cost() -> None:
     answer = Invoked(status=200, payload=b"", request_id="1-a", duration_ms=1.5, memory_mb=12.5)
     assert invoke.summary(answer, WARM).plain.startswith("warm · 8.88 ms · billed 9 ms · 40.0 of 512 MB · 15.3 µ¢")
-    assert "cold · 1.00 ms after a start of 2.90 ms" in invoke.summary(answer, COLD).plain
+    assert "cold · 1.00 ms + start 2.90 ms" in invoke.summary(answer, COLD).plain
     assert invoke.summary(answer, None).plain == "1.50 ms · 12.5 MB · 1-a"
 
 
@@ -105,6 +112,8 @@ def test_a_stack_is_printed_in_whichever_form_the_runtime_sends_it() -> None:
     assert invoke.stack_lines([[frame, "1/0"]]) == [frame, "  1/0"]
     assert invoke.stack_lines(f"{frame}\n") == [frame]
     assert invoke.stack_lines(None) == []
+    unmounted = f'File "/srv/.functory/code/{"8a" * 32}/lib/index.py", line 3'
+    assert invoke.stack_lines([unmounted]) == ['File "/code/lib/index.py", line 3']
 
 
 def test_the_doctor_warns_of_weak_isolation_and_names_what_is_missing() -> None:

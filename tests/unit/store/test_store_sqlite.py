@@ -119,13 +119,16 @@ async def test_damage_found_later_is_said(store: SqliteStore) -> None:
 
 async def test_the_schema_repeats_the_rules(store: SqliteStore) -> None:
     bad = [
-        "INSERT INTO functions VALUES ('1', '1x', 'id', 1, '{}')",
-        "INSERT INTO functions VALUES ('1', 'a b', 'id', 1, '{}')",
-        "INSERT INTO functions VALUES ('1', 'x', 'id', 0, '{}')",
-        "INSERT INTO functions VALUES ('1', 'x', 'id', 1, '{')",
-        "INSERT INTO functions VALUES ('', 'x', 'id', 1, '{}')",
-        "INSERT INTO access_keys VALUES ('k', '1', 'root', 1, 0, x'00')",
-        "INSERT INTO access_keys VALUES ('k', '1', 'read', 2, 0, x'00')",
+        "INSERT INTO functions VALUES ('1', '1x', 'id', 1, '{}', 0)",
+        "INSERT INTO functions VALUES ('1', 'a b', 'id', 1, '{}', 0)",
+        "INSERT INTO functions VALUES ('1', 'x', 'id', 0, '{}', 0)",
+        "INSERT INTO functions VALUES ('1', 'x', 'id', 1, '{', 0)",
+        "INSERT INTO functions VALUES ('', 'x', 'id', 1, '{}', 0)",
+        "INSERT INTO access_keys VALUES ('k', '1', 'root', 1, 0, x'00', '')",
+        "INSERT INTO access_keys VALUES ('k', '1', 'read', 2, 0, x'00', '')",
+        "INSERT INTO functions VALUES ('1', 'x', 'id', 1, '{}', -1)",
+        "INSERT INTO account_parts VALUES ('other', '1', 'x', '', '{}')",
+        "INSERT INTO audit VALUES (1, '1', 2, '{}')",
         "INSERT INTO layers VALUES ('k', 'a', 'd', -1, 0)",
     ]
     async with running(store):

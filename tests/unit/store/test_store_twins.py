@@ -88,7 +88,7 @@ def logs(request_id: str) -> Step:
 
 
 def function_logs(after: str, before: str, limit: int) -> Step:
-    return lambda store: store.requests.function_logs("hello", after=after, before=before, limit=limit)
+    return lambda store: store.requests.function_logs(samples.ACCOUNT, "hello", after=after, before=before, limit=limit)
 
 
 def drop(day: str) -> Step:

@@ -88,8 +88,9 @@ class HistoryRoom:
     async def function_logs(self, call: Call) -> Response:
         query = calls.typed_query(call.query, LogsQuery, strict=True)
         name = call.function_name()
-        await self._functions.get(call.account_id, name)  # the entries do not say whose they are
+        await self._functions.get(call.account_id, name)
         entries = await self._requests.function_logs(
+            call.account_id,
             name,
             after=_request_id("after", query.after),
             before=_request_id("before", query.before),

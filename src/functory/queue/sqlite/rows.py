@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from functory.model.task import EMPTY, SOURCES, WAITING, Content, TaskEvent, TaskState
-from functory.queue.base import AGING_MS, MAX_ERROR_CHARS, Group, Item, Leased, Move, Ref, Row
+from functory.queue.base import AGING_MS, MAX_ERROR_CHARS, Group, Item, Leased, Move, Row
 from functory.store import queries
 
 _COLUMNS = (
@@ -34,14 +34,14 @@ def event(state: TaskState, at_ms: int, detail: str = "") -> str:
 def of_item(item: Item, id_: int, group_id: int, now_ms: int) -> tuple[Any, ...]:
     """The values of `put`."""
     due = now_ms + item.delay_ms
-    expires = now_ms + item.max_age_ms
+    expires = due + item.max_age_ms
     payload = item.payload
     history = event(TaskState.ENQUEUED, now_ms)
     if item.owner:
         state, rank, wake, epoch = TaskState.RUNNING, None, now_ms + item.lease_ms, 1
         history += event(TaskState.RUNNING, now_ms)
     elif item.delay_ms > 0:
-        state, rank, wake, epoch = TaskState.ENQUEUED, None, min(due, expires), 0
+        state, rank, wake, epoch = TaskState.ENQUEUED, None, due, 0
     else:
         state, rank, wake, epoch = TaskState.ENQUEUED, due + item.priority * AGING_MS, expires, 0
     started = now_ms if item.owner else 0
@@ -56,25 +56,7 @@ def wake_of(item: Item, now_ms: int) -> int:
     """When the sweep has to look at it first."""
     if item.owner:
         return now_ms + item.lease_ms
-    return now_ms + (min(item.delay_ms, item.max_age_ms) if item.delay_ms > 0 else item.max_age_ms)
-
-
-def leased_from_item(item: Item, id_: int, now_ms: int) -> Leased:
-    """The lease of an item that was put under one."""
-    return Leased(
-        id=id_,
-        epoch=1,
-        group=item.group,
-        key=item.key,
-        request_id=item.request_id,
-        qualifier=item.qualifier,
-        priority=item.priority,
-        created_ms=now_ms,
-        due_ms=now_ms,
-        expires_ms=now_ms + item.max_age_ms,
-        head=item.head,
-        payload=item.payload,
-    )
+    return now_ms + (item.delay_ms or item.max_age_ms)
 
 
 def to_leased(values: tuple[Any, ...], group: FindGroup) -> Leased:
@@ -133,11 +115,6 @@ def statement(move: Move) -> tuple[str, Callable[[Move, int], tuple[Any, ...]]]:
     if move.to is TaskState.STOPPING:
         return "stopping", of_stopping
     return "end", of_end
-
-
-def ref_of(row: Leased) -> Ref:
-    """The lease as moves name it."""
-    return Ref(row.id, row.epoch)
 
 
 def _content(data: bytes, ref: str, size: int) -> Content:

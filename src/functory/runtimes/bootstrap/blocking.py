@@ -13,7 +13,7 @@ import select
 from array import array
 from time import perf_counter_ns
 
-from . import context, fault, frames, instance
+from . import context, fault, frames, heap, instance
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ SLOW_NS = 500_000
 _CAREFUL_REQUESTS = 1000
 """How long a slow request is remembered."""
 _JOIN_BYTES = 65536
-_LARGE_BYTES = 4 << 20
-"""A request or answer from this size on leaves memory behind that is given back when the instance is idle."""
-_IDLE_MS = 200
 _FIONREAD = 0x541B
 _REST_BYTES = 1 << 20
 _JSON = (dict, list, tuple, int, float, bool, type(None))
@@ -69,7 +66,7 @@ class Blocking:
         self._rest = b""
         """What was read beyond the frame at hand by the slow paths; begins with a frame."""
         self._raw = RawFlag()
-        self._large = False
+        self._heap = heap.Heap()
         self._loop: Any = None
 
     def serve(self) -> None:
@@ -77,6 +74,7 @@ class Blocking:
         of, read_fd, handler, new_context = self._of, self._read_fd, self._of.handler, context.Context
         out, log, pack, unpack, read = of.out, of.out.log, frames.pack, frames.unpack_from, os.read
         now, write, raw_flag = perf_counter_ns, of.pipe.write, self._raw
+        memory = self._heap
         pending: list[bytes] = []
         pending_bytes = since = careful = at = have = 0
         data = b""
@@ -92,9 +90,9 @@ class Blocking:
                     write(b"".join(pending))
                     pending.clear()
                     pending_bytes = 0
-                if self._large:
+                if memory.grown:
                     event = result = b""
-                    self._give_memory_back()
+                    memory.shrink_if_idle(read_fd)
                 more = read(read_fd, frames.READ_BYTES)
                 if not more:
                     return
@@ -194,7 +192,7 @@ class Blocking:
                     parts.append(data[at + 16 + meta : stop])
                     size += length - meta
                     if flags & frames.END:
-                        self._large = self._large or size > _LARGE_BYTES
+                        self._heap.note(size)
                         return b"".join(parts), data[stop:]
                 at = stop
             more = os.read(read_fd, 1 << 20)
@@ -215,7 +213,7 @@ class Blocking:
                 self._stream(stream, result)
                 return
             body = instance.body(result)
-            self._large = self._large or len(body) > _LARGE_BYTES
+            self._heap.note(len(body))
             self._pipe.write_all(frames.answer(stream, flags, us, body))
         except frames.Gone:
             raise
@@ -268,16 +266,6 @@ class Blocking:
             return _STREAMED
 
         return self._loop.run_until_complete(drain())
-
-    def _give_memory_back(self) -> None:
-        """After a large payload: if nothing comes for a while, the heap shrinks."""
-        if not select.select([self._read_fd], [], [], _IDLE_MS / 1000)[0]:
-            import ctypes
-
-            trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-            if trim is not None:
-                trim(0)
-            self._large = False
 
 
 _STREAMED = object()

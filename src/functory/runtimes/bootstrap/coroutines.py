@@ -16,7 +16,7 @@ from collections import deque
 from time import perf_counter_ns
 from types import coroutine
 
-from . import blocking, fault, frames, instance, output
+from . import blocking, fault, frames, heap, instance, output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -131,6 +131,7 @@ class Coroutines:
         self._out_bytes = 0
         self._flush_is_due = False
         self._draining = False
+        self._heap = heap.Heap()
         self._raw = blocking.RawFlag()
         self.loop = asyncio.new_event_loop()
         asyncio.set_event_loop(self.loop)
@@ -268,6 +269,8 @@ class Coroutines:
             self._out += (frames.pack(len(result), stream, 0, frames.RESP, flags | frames.END, us), result)
         else:
             self._out += frames.answer(stream, flags, us, result)
+            if self._heap.note(len(result)):
+                self.loop.call_later(heap.IDLE_MS / 1000, self._heap.shrink)
         self._out_bytes += len(result)
         if self._out_bytes > _JOIN_BYTES:
             self._flush()

@@ -36,7 +36,8 @@ def describe(failure: BaseException, code: int = frames.E_UNHANDLED) -> tuple[in
             code = failure.code
         kind = failure.kind if isinstance(failure, Refused) else type(failure).__name__
         trace = [] if isinstance(failure, Refused) else _trace(failure)
-        return code, _encode(_message(failure), str(kind)[:_LINE_CHARS], trace)
+        message = _message(failure) or ("the function ran out of memory" if code == frames.E_MEMORY else "")
+        return code, _encode(message, str(kind)[:_LINE_CHARS], trace)
     except (MemoryError, RecursionError):
         return code, _OUT_OF_MEMORY if code == frames.E_MEMORY else _encode("", type(failure).__name__, [])
 

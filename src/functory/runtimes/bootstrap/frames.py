@@ -48,6 +48,10 @@ class Pipe:
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
+        self.unlock()
+
+    def unlock(self) -> None:
+        """A new lock: in a forked process, the old one may be held by a thread that is not there."""
         # Reentrant: a signal handler of the function may print while the main thread writes.
         self.lock = _thread.RLock()
 

@@ -63,6 +63,7 @@ class Runtime:
         if self._out.raw_fd >= 0:
             return  # it is an instance, forked by the zygote
         self._out.raw_fd = 1
+        self._pipe.unlock()
         null = os.open(os.devnull, os.O_RDWR)
         os.dup2(null, self._read_fd, inheritable=False)
         os.dup2(null, self._write_fd, inheritable=False)

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from time import perf_counter_ns
 
-from . import blocking, fault, frames, instance, output
+from . import blocking, fault, frames, heap, instance, output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Threads:
         self._ready: deque[Request] = deque()
         self._reading = threading.Lock()
         self._draining = False
+        self._heap = heap.Heap()
         self._base = contextvars.copy_context()
         outside = served.out.log
         served.out.current = lambda: _log.get(outside)
@@ -74,6 +75,8 @@ class Threads:
         while not self._draining:
             if self._ready:
                 return self._ready.popleft()
+            if self._heap.grown:
+                self._heap.shrink_if_idle(self._of.read_fd)
             data = os.read(self._of.read_fd, frames.READ_BYTES)
             if not data:
                 return None
@@ -119,6 +122,7 @@ class Threads:
             answer.end()
             return []
         body = instance.body(result)
+        self._heap.note(max(len(event), len(body)))
         self._finish(log)
         us = (perf_counter_ns() - began) // 1000
         return frames.answer(stream, frames.RAW_LOG if raw() else 0, us, body)

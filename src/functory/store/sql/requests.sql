@@ -19,7 +19,7 @@ CREATE INDEX IF NOT EXISTS records_{day}_by_function ON records_{day} (account_i
 CREATE INDEX IF NOT EXISTS records_{day}_failed ON records_{day} (account_id, last) WHERE failed > 0;
 
 -- name: create_logs
--- The table of a day's logs.
+-- The table of a day's logs. `function_name` holds account and name, `1234/echo`: no two accounts share a chunk.
 CREATE TABLE IF NOT EXISTS logs_{day} (
     function_name TEXT    NOT NULL,
     first         INTEGER NOT NULL,

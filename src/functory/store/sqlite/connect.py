@@ -14,21 +14,24 @@ APPLICATION_ID = 0x46756E63
 """`Func`: marks the file as ours."""
 BUSY_TIMEOUT_MS = 5000
 
-_EVERY = f"""
+EVERY = f"""
 PRAGMA busy_timeout = {BUSY_TIMEOUT_MS};
 PRAGMA foreign_keys = ON;
 PRAGMA trusted_schema = OFF;
 PRAGMA temp_store = MEMORY;
 """
+"""What every connection is told."""
+
 # FULL: with NORMAL a power cut takes back commits that were acknowledged; group commit pays for it. Pages of 8 KB
 # save a tenth of the cost of large chunks. A checkpoint every 8 MB; the limit gives room back after a burst.
-_WRITER = """
+WRITER = """
 PRAGMA page_size = 8192;
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 PRAGMA wal_autocheckpoint = 1000;
 PRAGMA journal_size_limit = 67108864;
 """
+"""What the one that writes is told too."""
 
 
 def writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
@@ -37,9 +40,9 @@ def writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
     try:
-        run_all(connection, _EVERY)
+        run_all(connection, EVERY)
         check_identity(connection, path)
-        run_all(connection, _WRITER)
+        run_all(connection, WRITER)
         migrate(connection)
     except BaseException:
         connection.close()
@@ -50,7 +53,7 @@ def writer(path: Path, *, vfs: str | None = None) -> apsw.Connection:
 def reader(path: Path, *, vfs: str | None = None) -> apsw.Connection:
     """A connection that only reads. It is not opened read-only: it must be able to make the shared index of the WAL."""
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs)
-    run_all(connection, _EVERY + "PRAGMA query_only = ON;")
+    run_all(connection, EVERY + "PRAGMA query_only = ON;")
     return connection
 
 

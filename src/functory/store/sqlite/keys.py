@@ -35,6 +35,7 @@ class SqliteKeys:
             "scope": str(key.scope),
             "active": int(key.active),
             "created_at_ms": key.created_at_ms,
+            "label": key.label,
             "sealed": self._cipher.seal(key.secret.encode(), _key_context(key.access_key_id)),
         }
 
@@ -42,6 +43,15 @@ class SqliteKeys:
             connection.execute(SQL["put_key"], row)
 
         await self._writer.submit(put)
+
+    async def delete(self, access_key_id: str) -> None:
+        """Removes a key."""
+        values = {"access_key_id": access_key_id}
+
+        def delete(connection: apsw.Connection) -> None:
+            connection.execute(SQL["delete_key"], values)
+
+        await self._writer.submit(delete)
 
     async def all(self) -> Sequence[AccessKey]:
         """All keys."""
@@ -66,7 +76,14 @@ class SqliteKeys:
         return [self._key(*row) for row in connection.execute(SQL["all_keys"])]
 
     def _key(
-        self, access_key_id: str, sealed: bytes, account_id: str, scope: str, active: int, created_at_ms: int
+        self,
+        access_key_id: str,
+        sealed: bytes,
+        account_id: str,
+        scope: str,
+        active: int,
+        created_at_ms: int,
+        label: str,
     ) -> AccessKey:
         try:
             secret = self._cipher.open(sealed, _key_context(access_key_id)).decode()
@@ -79,6 +96,7 @@ class SqliteKeys:
             scope=Scope(scope),
             active=bool(active),
             created_at_ms=created_at_ms,
+            label=label,
         )
 
 

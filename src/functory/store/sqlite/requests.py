@@ -68,15 +68,17 @@ class SqliteRequests:
         return await self._readers.run(read)
 
     async def function_logs(
-        self, function: str, *, after: str = "", before: str = "", limit: int = 100
+        self, account_id: str, function: str, *, after: str = "", before: str = "", limit: int = 100
     ) -> Sequence[LogLines]:
         """The newest `limit` logs of a function between two requests, oldest first."""
+        rules.check_text("accountId", account_id)
         rules.check_text("functionName", function)
         rules.check_limit(limit)
         start, end = rules.bounds(after, before)
+        key = chunks.function_key(account_id, function)
 
         def read(connection: apsw.Connection) -> list[LogLines]:
-            rows = _rows(connection, "logs", "logs_of_function", {"function_name": function}, end)
+            rows = _rows(connection, "logs", "logs_of_function", {"function_name": key}, end)
             return chunks.newest_logs(rows, after=start, before=end, limit=limit)
 
         return await self._readers.run(read)

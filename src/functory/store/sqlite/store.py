@@ -6,14 +6,27 @@ from functools import partial
 from pathlib import Path
 
 from functory.clock import Clock
+from functory.model import errors
+from functory.model.limits import ConcurrencyConfig, ProvisionConfig, ScalingConfig
+from functory.model.task import AsyncConfig
+from functory.store import parts
+from functory.store.accounts import Accounts
+from functory.store.aliases import Aliases
 from functory.store.cipher import Cipher
+from functory.store.configs import Configs
+from functory.store.layer_versions import LayerVersions
 from functory.store.sqlite import connect
+from functory.store.sqlite.audit import SqliteAudit
+from functory.store.sqlite.domains import SqliteDomains
 from functory.store.sqlite.functions import SqliteFunctions
 from functory.store.sqlite.keys import SqliteKeys
 from functory.store.sqlite.layers import SqliteLayers
+from functory.store.sqlite.parts import SqliteRuns
 from functory.store.sqlite.readers import Readers
 from functory.store.sqlite.requests import SqliteRequests
+from functory.store.sqlite.triggers import SqliteTriggers
 from functory.store.sqlite.writer import Writer
+from functory.store.versions import Versions
 
 
 class SqliteStore:
@@ -31,6 +44,18 @@ class SqliteStore:
         self.keys = SqliteKeys(self._writer, self._readers, clock, cipher)
         self.layers = SqliteLayers(self._writer, self._readers, clock)
         self.requests = SqliteRequests(self._writer, self._readers)
+        self.triggers = SqliteTriggers(self._writer, self._readers)
+        self.domains = SqliteDomains(self._writer, self._readers, cipher)
+        runs = SqliteRuns(self._writer, self._readers)
+        self.versions = Versions(runs)
+        self.aliases = Aliases(runs)
+        self.async_configs = Configs(runs, parts.ASYNC, AsyncConfig, errors.AsyncConfigNotFound)
+        self.concurrency = Configs(runs, parts.CONCURRENCY, ConcurrencyConfig, errors.ConcurrencyConfigNotFound)
+        self.provisions = Configs(runs, parts.PROVISION, ProvisionConfig, errors.ProvisionConfigNotFound)
+        self.scalings = Configs(runs, parts.SCALING, ScalingConfig, errors.ScalingConfigNotFound)
+        self.layer_versions = LayerVersions(runs)
+        self.accounts = Accounts(runs)
+        self.audit = SqliteAudit(self._writer, self._readers)
 
     async def start(self) -> None:
         """Open the file, or make it. `StorageCorrupt` if it is damaged, or not ours, or newer than this code."""

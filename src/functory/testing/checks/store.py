@@ -242,7 +242,7 @@ async def _refuses(store: Store) -> None:
         store.requests.list(samples.ACCOUNT),
         store.requests.get(samples.ACCOUNT, samples.request_id(1)),
         store.requests.logs(samples.request_id(1)),
-        store.requests.function_logs("hello"),
+        store.requests.function_logs(samples.ACCOUNT, "hello"),
         store.requests.drop_before("20260101"),
     ):
         await samples.raises(errors.Unavailable, call)

@@ -96,7 +96,7 @@ async def what_is_no_request_id_is_not_found(make: MakeStore) -> None:
             await samples.raises(errors.RequestNotFound, store.requests.get(ACCOUNT, bad))
             await samples.raises(errors.RequestNotFound, store.requests.list(ACCOUNT, before=bad))
             await samples.raises(errors.RequestNotFound, store.requests.logs(bad))
-            await samples.raises(errors.RequestNotFound, store.requests.function_logs("hello", after=bad))
+            await samples.raises(errors.RequestNotFound, store.requests.function_logs(samples.ACCOUNT, "hello", after=bad))
 
 
 async def a_batch_with_a_bad_request_id_is_refused_whole(make: MakeStore) -> None:
@@ -132,14 +132,14 @@ async def logs_of_a_function_are_the_newest_between_two_requests(make: MakeStore
             await store.requests.append([], [*batch[::-1], log(seconds[start], 2, name="other")])
 
         async def texts(**options: Any) -> list[int]:
-            return [int(each.text) for each in await store.requests.function_logs("hello", **options)]
+            return [int(each.text) for each in await store.requests.function_logs(samples.ACCOUNT, "hello", **options)]
 
         assert await texts() == seconds
         assert await texts(limit=3) == seconds[-3:]
         between = {"after": request_id(seconds[2], 1), "before": request_id(seconds[9], 1)}
         assert await texts(**between) == seconds[3:9]
         assert await texts(**between, limit=2) == seconds[7:9]
-        assert list(await store.requests.function_logs("nothing")) == []
+        assert list(await store.requests.function_logs(samples.ACCOUNT, "nothing")) == []
 
 
 async def whole_days_are_dropped(make: MakeStore) -> None:

@@ -1,0 +1,537 @@
+"""The loop that brings work from the queue to its handler and its end back into the queue. One per lane.
+
+1  news (a put, a delay that is over) or a free place → plan who is next (`queue.fair`)
+2  lease a batch; each row goes to `handler.run`, which answers later with `finish(leased, move)`
+3  moves gather for one turn of the loop and are settled in one commit; their places are free at once, as the queue
+   keeps the order of calls
+4  meanwhile: leases are kept by heartbeats, in batches, by this loop and never by user code
+5  the sweep lets delayed rows in and finds what is too old or was lost; the handler decides what becomes of it
+
+A start takes back what earlier starts of this node held. A stop leases no more, waits with a limit, and hands back what
+is left. If the store cannot be written, results are kept and settled again; nothing is dropped but what lost its lease.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from functools import partial
+from typing import Any, Protocol
+
+import msgspec
+
+from functory.clock import Clock, Timer
+from functory.model import errors
+from functory.model.task import HELD, TaskState
+from functory.observe.logs import fields
+from functory.queue import base
+from functory.queue.base import Grant, Group, Leased, Move, Moved, Queue, Ref, Row, Swept
+from functory.queue.fair import Fair, Limits
+
+log = logging.getLogger("functory.queue")
+
+
+class Overdue(StrEnum):
+    """Why the sweep found a row."""
+
+    TOO_OLD = "too old"  #: waited longer than it may
+    LEASE_OVER = "lease over"  #: its owner did not keep the lease
+    NODE_DIED = "node died"  #: its owner is an earlier start of this node
+
+
+class Handler(Protocol):
+    """What the work is. All methods are called on the loop's thread and return at once."""
+
+    def limits(self, group: Group) -> Limits:
+        """What a group may hold now."""
+
+    def run(self, leased: Leased) -> None:
+        """Begin; `Pump.finish` is called later, once."""
+
+    def overdue(self, row: Row, why: Overdue) -> Move:
+        """What becomes of a row that the sweep found."""
+
+    def stop(self, leased: Leased) -> None:
+        """It is to be stopped: end it soon, then `finish` with STOPPED."""
+
+    def stopped(self, leased: Leased) -> Move:
+        """The end of a row that was asked to stop, whatever its run came to."""
+
+    def abandon(self, leased: Leased) -> None:
+        """It is ours no more: whatever it still does does not count."""
+
+    def dropped(self, refs: Sequence[str]) -> None:
+        """Blobs of rows that are gone."""
+
+
+class PumpConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How one lane is worked."""
+
+    capacity: int = 512
+    """Rows held at once."""
+    lease_ms: int = 15_000
+    """Shorter than any run may take: it is the time in which a dead owner is noticed."""
+    grace_s: float = 10.0
+    """How long a stop waits for what runs."""
+    retry_s: float = 0.5
+    """Between two tries to write what the store refused."""
+
+    def __post_init__(self) -> None:
+        if self.lease_ms < 1000 or self.capacity < 1:
+            raise errors.InvalidArgument(f"a lease of {self.lease_ms} ms for {self.capacity} rows is not possible")
+
+
+HEARTBEATS_PER_LEASE = 4
+SWEEPS_PER_LEASE = 2
+
+
+class _Flight:
+    """A row in our hands."""
+
+    __slots__ = ("beat_ms", "leased", "move", "stopping")
+
+    def __init__(self, leased: Leased, now_ms: int) -> None:
+        self.leased = leased
+        self.beat_ms = now_ms
+        self.move: Move | None = None  # its end, once it is known
+        self.stopping = False
+
+
+class Pump:
+    """A Service. `owner` is unique per start and begins with `node`, which is the same for all starts of one node."""
+
+    def __init__(
+        self, queue: Queue, handler: Handler, *, lane: int, node: str, owner: str, clock: Clock, config: PumpConfig
+    ) -> None:
+        if not owner.startswith(node) or owner == node:
+            raise errors.InvalidArgument(f"owner {owner!r} does not begin with its node {node!r}")
+        self._queue = queue
+        self._handler = handler
+        self._lane = lane
+        self._node = node
+        self._owner = owner
+        self._clock = clock
+        self._config = config
+        self._fair = Fair(handler.limits, config.capacity)
+        self._flights: dict[int, _Flight] = {}
+        self._taken = 0  # planned or reserved, but not yet in flight
+        self._ended: list[_Flight] = []
+        self._leasing = False
+        self._turn_due = False
+        self._timers: dict[str, Timer] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._idle = asyncio.Event()
+        self._running = False
+        self._sweeping = False
+        self.fenced = 0
+        """Ends that came after the lease was lost, and changed nothing."""
+
+    # --- life ---------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Take back what earlier starts held, see who waits, begin."""
+        await self._take_back()
+        now = self._clock.monotonic_ns()
+        for group in await self._queue.lines(self._lane):
+            self._fair.joined(group, now)
+        self._running = True
+        self._tasks = [asyncio.get_running_loop().create_task(self._listen(), name=f"pump of lane {self._lane}")]
+        self._every("beat", self._config.lease_ms / HEARTBEATS_PER_LEASE / 1000, self._beat)
+        self._every("net", self._config.lease_ms / SWEEPS_PER_LEASE / 1000, self._start_sweep)
+        self._start_sweep()
+        self._turn()
+
+    async def stop(self) -> None:
+        """Lease no more, wait with a limit, hand back the rest."""
+        if not self._running:
+            return
+        self._running = False
+        if self._flights or self._leasing or self._taken:
+            self._idle.clear()
+            timer = self._clock.call_later(self._config.grace_s, self._idle.set)
+            await self._idle.wait()
+            timer.cancel()
+        for task in self._tasks:
+            task.cancel()
+        for timer in self._timers.values():
+            timer.cancel()
+        await self._hand_back()
+
+    @property
+    def owner(self) -> str:
+        """Who holds the leases."""
+        return self._owner
+
+    @property
+    def in_flight(self) -> int:
+        """Rows held now."""
+        return len(self._flights)
+
+    def flying(self, id_: int) -> Leased | None:
+        """The lease of a row, if it is held here."""
+        flight = self._flights.get(id_)
+        return flight.leased if flight else None
+
+    # --- rows that need not stand in line -----------------------------------------------------------------------------
+
+    def reserve(self, group: Group) -> bool:
+        """Whether a new row of the group may be put under a lease of ours; then `began` or `cancel` must follow."""
+        if not self._running or not self._fair.reserve(group, self._free(), self._clock.monotonic_ns()):
+            return False
+        self._taken += 1
+        return True
+
+    @property
+    def lease_ms(self) -> int:
+        """How long a lease lasts."""
+        return self._config.lease_ms
+
+    def began(self, leased: Leased) -> None:
+        """The reserved row is stored: run it."""
+        self._taken -= 1
+        self._fly(leased, self._queue.now_ms())
+
+    def cancel(self, group: Group) -> None:
+        """The reserved row was not stored."""
+        self._taken -= 1
+        self._fair.untake(group)
+        self._look_idle()
+        self._soon()
+
+    # --- ends ---------------------------------------------------------------------------------------------------------
+
+    def finish(self, leased: Leased, move: Move) -> None:
+        """What became of a row that `run` was given."""
+        flight = self._flights.get(leased.id)
+        if flight is None or flight.leased is not leased or flight.move is not None:
+            self.fenced += 1
+            return
+        flight.move = move
+        self._ended.append(flight)
+        self._soon()
+
+    def throttled(self, group: Group, pause_s: float) -> None:
+        """The platform refused a row of the group: be modest for a while."""
+        now = self._clock.monotonic_ns()
+        self._fair.line(group, now).throttled(now + int(pause_s * 1e9))
+
+    def succeeded(self, group: Group) -> None:
+        """A row of the group ran."""
+        self._fair.line(group, 0).succeeded()
+
+    def stop_row(self, id_: int) -> bool:
+        """The row is to be stopped, and the queue knows. False if it is not held here."""
+        flight = self._flights.get(id_)
+        if flight is None or flight.move is not None:
+            return False
+        if not flight.stopping:
+            flight.stopping = True
+            self._handler.stop(flight.leased)
+        return True
+
+    # --- turns --------------------------------------------------------------------------------------------------------
+
+    def _soon(self) -> None:
+        """One turn for all that happens in this round of the loop."""
+        if not self._turn_due:
+            self._turn_due = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._turn_due = False
+        if self._ended:
+            ended, self._ended = self._ended, []
+            for flight in ended:
+                self._fair.ended(flight.leased.group)
+            self._settle(ended)
+        if self._running and not self._leasing:
+            self._lease()
+
+    def _free(self) -> int:
+        return self._config.capacity - len(self._flights) - self._taken
+
+    def _lease(self) -> None:
+        now = self._clock.monotonic_ns()
+        wants = self._fair.plan(self._free(), now)
+        if not wants:
+            next_ns = self._fair.next_ns(now)
+            if next_ns:
+                self._at("turn", (next_ns - now) / 1e9, self._turn)
+            return
+        self._leasing = True
+        planned = sum(want.rows for want in wants)
+        self._taken += planned
+        try:
+            grant = self._queue.lease(wants, owner=self._owner, lease_ms=self._config.lease_ms)
+        except errors.FunctoryError as failure:
+            self._lease_failed(wants, planned, failure)
+            return
+        grant.add_done_callback(partial(self._leased, wants, planned))
+
+    def _leased(self, wants: Sequence[base.Want], planned: int, grant: asyncio.Future[Grant]) -> None:
+        failure = _failure(grant)
+        if failure is not None:
+            self._lease_failed(wants, planned, failure)
+            return
+        self._leasing = False
+        self._taken -= planned
+        given: dict[Group, int] = {}
+        now = self._queue.now_ms()
+        for leased in grant.result().leased:
+            given[leased.group] = given.get(leased.group, 0) + 1
+            self._fly(leased, now)
+        for group in grant.result().empty:
+            self._fair.left(group)
+        short = False
+        for want in wants:
+            missing = want.rows - given.get(want.group, 0)
+            self._fair.untake(want.group, missing)
+            short = short or (missing == want.rows and want.group not in grant.result().empty)
+        self._look_idle()
+        if short:  # rows still hold slots that were thought free: ask again once their end is written
+            self._at("turn", self._config.retry_s, self._turn)
+        elif given:
+            self._soon()
+
+    def _lease_failed(self, wants: Sequence[base.Want], planned: int, failure: BaseException) -> None:
+        self._leasing = False
+        self._taken -= planned
+        for want in wants:
+            self._fair.untake(want.group, want.rows)
+        self._look_idle()
+        if self._running:
+            self._complain("Work cannot be leased; it waits and is tried again", failure)
+            self._at("turn", self._config.retry_s, self._turn)
+
+    def _fly(self, leased: Leased, now_ms: int) -> None:
+        old = self._flights.get(leased.id)
+        if old is not None:  # its lease was lost and came back to us: the first one does not count
+            self._abandon(old)
+        flight = self._flights[leased.id] = _Flight(leased, now_ms)
+        try:
+            self._handler.run(leased)
+        except Exception as failure:
+            log.exception("Work cannot be begun", extra=fields("run", key=leased.key))
+            if flight.move is None:
+                self.finish(leased, base.release(leased, delay_ms=1000, detail=f"cannot be begun: {failure}"))
+
+    # --- settling -----------------------------------------------------------------------------------------------------
+
+    def _settle(self, flights: Sequence[_Flight]) -> None:
+        moves = [flight.move for flight in flights if flight.move is not None]
+        try:
+            settled = self._queue.settle(moves)
+        except errors.FunctoryError as failure:
+            self._settle_failed(flights, failure)
+            return
+        settled.add_done_callback(partial(self._settled, flights))
+
+    def _settled(self, flights: Sequence[_Flight], settled: asyncio.Future[Sequence[Moved]]) -> None:
+        failure = _failure(settled)
+        if failure is not None:
+            self._settle_failed(flights, failure)
+            return
+        stopped: list[_Flight] = []
+        for flight, moved in zip(flights, settled.result(), strict=True):
+            if moved is Moved.STOPPING:
+                # Somebody asked to stop it before it came to its end: that stands.
+                flight.move = self._handler.stopped(flight.leased)
+                stopped.append(flight)
+                continue
+            if moved is Moved.FENCED:
+                self.fenced += 1
+                log.info("An end came after its lease was lost", extra=fields("fenced", key=flight.leased.key))
+            if self._flights.get(flight.leased.id) is flight:
+                del self._flights[flight.leased.id]
+        if stopped:
+            self._settle(stopped)
+        self._look_idle()
+        if self._fair.has_turns:
+            self._soon()
+
+    def _settle_failed(self, flights: Sequence[_Flight], failure: BaseException) -> None:
+        self._complain("Ends of work cannot be stored; they are kept and tried again", failure)
+
+        def again() -> None:
+            ours = [flight for flight in flights if self._flights.get(flight.leased.id) is flight]
+            if ours:
+                self._settle(ours)
+
+        self._clock.call_later(self._config.retry_s, again)
+
+    # --- heartbeats ---------------------------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        """Keep the leases that are not fresh."""
+        now = self._queue.now_ms()
+        fresh = now - self._config.lease_ms // HEARTBEATS_PER_LEASE // 2
+        flights = [flight for flight in self._flights.values() if flight.beat_ms <= fresh]
+        if not flights:
+            return
+        try:
+            kept = self._queue.extend([_ref(flight) for flight in flights], lease_ms=self._config.lease_ms)
+        except errors.FunctoryError:
+            return
+        kept.add_done_callback(partial(self._kept, flights, now))
+
+    def _kept(self, flights: Sequence[_Flight], now_ms: int, kept: asyncio.Future[Sequence[TaskState | None]]) -> None:
+        failure = _failure(kept)
+        if failure is not None:
+            self._complain("Leases cannot be kept; another beat follows", failure)
+            return
+        for flight, state in zip(flights, kept.result(), strict=True):
+            if self._flights.get(flight.leased.id) is not flight:
+                continue
+            if state is None and flight.move is None:
+                self._abandon(flight)
+            elif state is TaskState.STOPPING:
+                self.stop_row(flight.leased.id)
+            flight.beat_ms = now_ms
+
+    def _abandon(self, flight: _Flight) -> None:
+        """Its lease is lost: somebody else has the row, or will have it."""
+        log.warning("A lease was lost; its result will not count", extra=fields("lost", key=flight.leased.key))
+        self.fenced += 1
+        del self._flights[flight.leased.id]
+        if flight.move is None:
+            self._fair.ended(flight.leased.group)
+            self._handler.abandon(flight.leased)
+        self._look_idle()
+        self._soon()
+
+    # --- sweeping -----------------------------------------------------------------------------------------------------
+
+    async def _listen(self) -> None:
+        while True:
+            news = await self._queue.wait(self._lane)
+            now = self._clock.monotonic_ns()
+            for group in news.groups:
+                self._fair.joined(group, now)
+            if news.groups:
+                self._soon()
+            self._sweep_at(news.wake_ms)
+
+    def _sweep_at(self, wake_ms: int) -> None:
+        # A day at most: timers of years overflow, and the net sweeps far more often.
+        delay_s = min(max(0, wake_ms - self._queue.now_ms()), 86_400_000) / 1000
+        self._at("sweep", delay_s, self._start_sweep)
+
+    def _start_sweep(self) -> None:
+        if not self._sweeping and self._running:
+            self._sweeping = True
+            self._beat()  # what runs here is not overdue, even if the machine slept
+            self._sweep_on((0, 0))
+
+    def _sweep_on(self, after: tuple[int, int]) -> None:
+        try:
+            swept = self._queue.sweep(self._lane, after=after)
+        except errors.FunctoryError as failure:
+            self._sweep_failed(failure)
+            return
+        swept.add_done_callback(self._swept)
+
+    def _swept(self, future: asyncio.Future[Swept]) -> None:
+        failure = _failure(future)
+        if failure is not None:
+            self._sweep_failed(failure)
+            return
+        swept = future.result()
+        now = self._clock.monotonic_ns()
+        for group in swept.ready:
+            self._fair.joined(group, now)
+        if swept.ready:
+            self._soon()
+        if swept.dropped:
+            self._handler.dropped(swept.dropped)
+        moves = [move for row in swept.overdue if (move := self._decide(row)) is not None]
+        if moves:
+            try:
+                self._queue.settle(moves).add_done_callback(self._net_settled)
+            except errors.FunctoryError as failure_:
+                self._sweep_failed(failure_)
+                return
+        if swept.more and self._running:
+            self._sweep_on(swept.after)
+        else:
+            self._sweeping = False
+
+    def _sweep_failed(self, failure: BaseException) -> None:
+        self._sweeping = False
+        if self._running:
+            self._complain("The sweep failed; another one follows", failure)
+            self._at("sweep", self._config.retry_s, self._start_sweep)
+
+    def _net_settled(self, settled: asyncio.Future[Sequence[Moved]]) -> None:
+        failure = _failure(settled)
+        if failure is not None:
+            self._sweep_failed(failure)
+
+    def _decide(self, row: Row, why: Overdue | None = None) -> Move | None:
+        if row.state in HELD and row.id in self._flights and why is None:
+            return None  # ours: the beat before this sweep keeps it or finds out that it is lost
+        why = why or (Overdue.LEASE_OVER if row.state in HELD else Overdue.TOO_OLD)
+        try:
+            return self._handler.overdue(row, why)
+        except Exception:
+            # One row that cannot be decided about must not keep the others from being swept.
+            log.exception("A row cannot be swept", extra=fields("sweep", key=row.key))
+            return None
+
+    async def _take_back(self) -> None:
+        """What earlier starts of this node held: they are dead, as this one lives."""
+        after, count = 0, 0
+        while rows := await self._queue.lost(self._lane, node=self._node, owner=self._owner, after_id=after):
+            moves = [move for row in rows if (move := self._decide(row, Overdue.NODE_DIED)) is not None]
+            await self._queue.settle(moves)
+            after, count = rows[-1].id, count + len(rows)
+        if count:
+            log.info("Work of an earlier start goes on", extra=fields("take_back", lane=self._lane, count=count))
+
+    async def _hand_back(self) -> None:
+        """What did not end in time goes back in line, as if it had not been leased."""
+        flights, self._flights = list(self._flights.values()), {}
+        for flight in flights:
+            if flight.move is None:
+                self._handler.abandon(flight.leased)
+        moves = [flight.move or self._back(flight) for flight in flights]
+        if moves:
+            await self._queue.settle(moves)
+
+    def _back(self, flight: _Flight) -> Move:
+        if flight.stopping:
+            return self._handler.stopped(flight.leased)
+        return base.release(flight.leased, detail="handed back: the node stops")
+
+    # --- plumbing -----------------------------------------------------------------------------------------------------
+
+    def _look_idle(self) -> None:
+        if not self._running and not self._flights and not self._leasing and not self._taken:
+            self._idle.set()
+
+    def _at(self, name: str, delay_s: float, callback: Callable[[], None]) -> None:
+        """One timer per name: the newest counts."""
+        timer = self._timers.get(name)
+        if timer is not None:
+            timer.cancel()
+        self._timers[name] = self._clock.call_later(delay_s, callback)
+
+    def _every(self, name: str, period_s: float, callback: Callable[[], None]) -> None:
+        def tick() -> None:
+            if self._running:
+                self._at(name, period_s, tick)
+                callback()
+
+        self._at(name, period_s, tick)
+
+    def _complain(self, sentence: str, failure: BaseException) -> None:
+        log.error(sentence, extra=fields("queue_failure", lane=self._lane, reason=failure))
+
+
+def _ref(flight: _Flight) -> Ref:
+    return Ref(flight.leased.id, flight.leased.epoch)
+
+
+def _failure(future: asyncio.Future[Any]) -> BaseException | None:
+    return asyncio.CancelledError() if future.cancelled() else future.exception()

@@ -1,0 +1,1 @@
+"""Where events come from. So far: the clock (`cron`, `timers`)."""
