@@ -135,6 +135,18 @@ async def test_it_says_what_the_boxes_are_worth_and_which_interpreters_are_warm(
     assert list(house.client.versions) == [interpreter()]
 
 
+async def test_an_interpreter_that_does_not_start_is_told_and_the_others_work() -> None:
+    launch = partial(process.launch, prepare=["/bin/nopython", "/bin/false", interpreter()])
+    client = SpawnerClient(launch(), launch, SystemClock())
+    try:
+        await client.start()
+        assert list(client.versions) == [interpreter()]
+        assert set(client.failures) == {"/bin/nopython", "/bin/false"}
+        assert "did not get ready" in client.failures["/bin/false"]
+    finally:
+        await client.stop()
+
+
 async def test_what_cannot_be_made_is_unavailable_with_the_reason(house: House) -> None:
     for fields, words in (
         ({"code_dir": "/nowhere"}, "/nowhere"),
@@ -220,9 +232,7 @@ async def test_a_spawner_that_dies_takes_all_along_and_is_launched_again(house: 
     assert (await house.end()).describe() == "signal 9"
     assert not [pid for pid in below if is_alive(pid)], "told only when all are gone"
     await _until(lambda: not is_alive(zygote))  # it told by closing its last descriptor, just before its end
-    with pytest.raises(errors.Unavailable, match="started again"):
-        await house.client.spawn(house.spec(), house.ends.put_nowait)
-    talk = await _again(house)
+    talk = await _again(house)  # waits for the new one
     assert (await asyncio.to_thread(talk.call, b"again")).body == b"again"
     assert house.client.pid not in (0, first)
     assert house.ends.empty(), f"{spec.instance_id} was told twice"

@@ -80,12 +80,12 @@ def test_after_a_kill_in_the_middle_of_a_deploy_the_function_is_old_or_new_and_w
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A folder on a disk of 24 MB."""
     if os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs root")
+        pytest.skip("cannot be shown here: mounting a small file system needs root")
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=755", "tmpfs", str(folder)], check=False)
     if mounted.returncode != 0:
-        pytest.skip("this machine does not allow mounts")
+        pytest.skip("cannot be shown here: this machine does not allow mounts")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
 

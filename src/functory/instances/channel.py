@@ -44,15 +44,20 @@ class Channel(asyncio.Protocol):
     instance broke the protocol, with an empty string if it closed its end.
     """
 
-    def __init__(self, on_frame: FrameHandler, on_batch: Callable[[], None], on_end: Callable[[str], None]) -> None:
-        self._on_frame = on_frame
-        self._on_batch = on_batch
+    def __init__(self, on_end: Callable[[str], None]) -> None:
+        self._on_frame: FrameHandler
+        self._on_batch: Callable[[], None]
         self._on_end = on_end
         self._rest = b""
         self._writer = _Writer()
         self._write_transport: asyncio.WriteTransport | None = None
         self._read_transport: asyncio.ReadTransport | None = None
         self._ended = False
+
+    def listen(self, on_frame: FrameHandler, on_batch: Callable[[], None]) -> None:
+        """Who takes the frames; said once, before `open`."""
+        self._on_frame = on_frame
+        self._on_batch = on_batch
 
     async def open(self, request_fd: int, reply_fd: int) -> None:
         """Takes over the two descriptors."""

@@ -25,6 +25,7 @@ BY_CODE: dict[int, tuple[Status, str]] = {
     ErrorCode.INIT: (Status.INIT_ERROR, "InitializationError"),
     ErrorCode.MEMORY: (Status.OUT_OF_MEMORY, "FunctionResourceExhausted"),
     ErrorCode.TOO_LARGE: (Status.FUNCTION_ERROR, "UnhandledInvocationError"),
+    ErrorCode.HANDLED: (Status.FUNCTION_ERROR, "HandledInvocationError"),
 }
 
 

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from functory.clock import Clock
-from functory.instances import failures, scale
+from functory.instances import evict, failures, park, scale
 from functory.instances.instance import Instance, InstanceLimits
 from functory.model import errors
 from functory.model.function import Function
@@ -34,6 +34,8 @@ RUN_WEIGHT = 0.05
 START_WEIGHT = 0.3
 RETRY_NS = 5_000_000_000
 """After a failed start, how long none is tried for the sake of a minimum alone."""
+SHORT_LIVES = 3
+"""How many instances in a row may end soon after their start before the next one has to wait."""
 MAX_ERROR_BYTES = 1000
 
 
@@ -42,6 +44,13 @@ class Budget(Protocol):
 
     def room(self) -> int:
         """How many more may be made now."""
+
+    @property
+    def most(self) -> int:
+        """How many there may be in all."""
+
+    def make_room(self, wanted: int) -> None:
+        """The node is full and somebody waits: unused instances of others may go."""
 
     def count(self, change: int) -> None:
         """One more (+1) or fewer (-1)."""
@@ -60,6 +69,7 @@ class Pool:
         budget: Budget,
         limits: InstanceLimits,
         idle_ns: int,
+        parked: int = 0,
         on_empty: Callable[[Pool], None],
     ) -> None:
         self.function = function
@@ -79,11 +89,21 @@ class Pool:
         self._idle_ns = function.idle_timeout_s * 1_000_000_000 or idle_ns
         self._on_empty = on_empty
         self._free: list[Instance] = []
+        self._parked_base = parked
+        self._called_ns = -1
+        """When the last cold start or first call of an instance was, or a sweep that saw any call."""
+        self._seen = 0
+        """Calls served by the instances that a sweep saw."""
+        self._waited = 0
+        self._waited_ns = 0
+        self._parking = 0
+        """Starts under way for nobody."""
         self._concurrency = function.instance_concurrency
         self._starting = 0
         self._unmade = 0
         """Starts under way that have no instance yet."""
         self._retry_at_ns = 0
+        self._short_lives = 0
         self._mean_run_ms = -1.0
         self._start_ms = scale.DEFAULT_START_MS
         self._tasks: set[asyncio.Task[None]] = set()
@@ -117,6 +137,11 @@ class Pool:
             self._dispatch()
         elif self.retired and not instance.busy:
             self._stop(instance)
+        elif instance.served == 1:  # it was new, perhaps parked: another takes its place
+            self._called_ns = instance.idle_since_ns
+            if self._parked_base:
+                # After the answer is out: making another must not hold it up.
+                self._clock.call_later(park.DELAY_S, self._park)
 
     def _dispatch(self) -> None:
         while self.waiting and self._free:
@@ -134,7 +159,9 @@ class Pool:
         """Starts instances if the policy wants more."""
         if not self.waiting:
             return
-        now = self._now()
+        now = self._called_ns = self._now()
+        if len(self.waiting) >= self._waited or now - self._waited_ns > park.BURST_NS:
+            self._waited, self._waited_ns = len(self.waiting), now
         demand = scale.Demand(
             waiting=len(self.waiting),
             oldest_wait_ms=(now - self.waiting[0][0].accepted_ns) / 1e6,
@@ -145,8 +172,65 @@ class Pool:
             start_ms=self._start_ms,
             room=self._budget.room(),
         )
+        if demand.room < len(self.waiting):
+            self._budget.make_room(len(self.waiting) - self._starting)
         for _ in range(scale.starts_wanted(demand)):
             self._start_one()
+
+    def unused(self, now_ns: int) -> list[evict.Candidate]:
+        """What may go if others need the room."""
+        spare = len(self.instances) - self.minimum
+        return [
+            evict.Candidate(
+                instance_id=one.id,
+                parked=one.state is InstanceState.PARKED,
+                idle_s=(now_ns - one.idle_since_ns) / 1e9,
+                age_s=(self._clock.now_ms() - one.created_ms) / 1e3,
+                served=one.served,
+                start_ms=self._start_ms,
+                memory_bytes=one.memory_peak_bytes,
+            )
+            for one in [one for one in self._free if not one.busy][: max(0, spare)]
+        ]
+
+    def give_up(self, instance_id: str) -> None:
+        """Others need its room."""
+        instance = self.instances.get(instance_id)
+        if instance is not None and not instance.busy:
+            self._stop(instance)
+
+    @property
+    def _parked(self) -> list[Instance]:
+        return [one for one in self._free if one.state is InstanceState.PARKED]
+
+    def _parked_wanted(self, now_ns: int) -> int:
+        interest = park.Interest(
+            base=self._parked_base,
+            since_call_ns=now_ns - self._called_ns if self._called_ns >= 0 else -1,
+            waited=self._waited,
+            since_wait_ns=now_ns - self._waited_ns,
+            provisioned=self.minimum > 0,
+            failed=bool(self.start_error),
+            room=self._budget.room(),
+            room_max=self._budget.most,
+        )
+        return 0 if self.retired else park.wanted(interest)
+
+    def _park(self) -> None:
+        """Starts what is missing of the parked ones."""
+        if not self.waiting:
+            for _ in range(self._parked_wanted(self._now()) - len(self._parked) - self._parking):
+                self._start_one(parked=True)
+
+    def _sweep_parked(self, now_ns: int) -> None:
+        served = sum(one.served for one in self.instances.values())
+        if served > self._seen:
+            self._called_ns = now_ns
+        self._seen = served
+        parked = self._parked
+        for instance in parked[: max(0, len(parked) - self._parked_wanted(now_ns))]:
+            self._stop(instance)
+        self._park()
 
     def keep(self, minimum: int) -> None:
         """At least so many instances from now on; those too many go when they have been idle long enough."""
@@ -161,21 +245,29 @@ class Pool:
         for _ in range(min(self.minimum - len(self.instances) - self._unmade, self._budget.room())):
             self._start_one()
 
+    def _note_life(self, instance: Instance) -> None:
+        """Several that end right after they started are replaced no faster than starts that fail."""
+        lived_ms = self._clock.now_ms() - instance.created_ms
+        self._short_lives = self._short_lives + 1 if lived_ms < RETRY_NS // 1_000_000 else 0
+        if self._short_lives > SHORT_LIVES:
+            self._retry_at_ns = self._now() + RETRY_NS
+
     @property
     def ready(self) -> int:
         """How many instances can run something."""
-        alive = (InstanceState.IDLE, InstanceState.BUSY)
+        alive = (InstanceState.PARKED, InstanceState.IDLE, InstanceState.BUSY)
         return sum(one.state in alive for one in self.instances.values())
 
-    def _start_one(self) -> None:
+    def _start_one(self, *, parked: bool = False) -> None:
         self._starting += 1
         self._unmade += 1
+        self._parking += parked
         self._budget.count(1)
-        task = asyncio.get_running_loop().create_task(self._start(), name=f"start {self.function.name}")
+        task = asyncio.get_running_loop().create_task(self._start(parked), name=f"start {self.function.name}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _start(self) -> None:
+    async def _start(self, parked: bool) -> None:
         begin = self._now()
         instance: Instance | None = None
         try:
@@ -183,6 +275,7 @@ class Pool:
             instance = Instance(
                 spec, self.function, clock=self._clock, limits=self._limits, spawner=self._spawner, owner=self
             )
+            instance.ahead = parked
             self.instances[instance.id] = instance
             self._unmade -= 1
             await instance.start()
@@ -201,13 +294,23 @@ class Pool:
             return
         finally:
             self._starting -= 1
+            self._parking -= parked
             if instance is None:
                 self._unmade -= 1
                 self._budget.count(-1)
         took_ms = (self._now() - begin) / 1e6
         self._start_ms += START_WEIGHT * (took_ms - self._start_ms)
         self.start_error = ""
-        self._free.append(instance)
+        if instance.state is not InstanceState.STARTING:  # ended while it said hello
+            instance.kill()  # the first word may have come too early
+            asyncio.get_running_loop().call_soon(self.adjust)
+            return
+        parked = parked and not self.waiting
+        instance.stand_ready(parked=parked)
+        if parked:
+            self._free.insert(0, instance)  # whoever has served before is taken first
+        else:
+            self._free.append(instance)
         if self.waiting:
             self._dispatch()
         elif self.retired:
@@ -242,6 +345,7 @@ class Pool:
         if self.waiting:
             self.adjust()
         elif self.minimum and not self.retired:
+            self._note_life(instance)
             self._top_up()
         elif self.empty:
             self._on_empty(self)
@@ -278,12 +382,16 @@ class Pool:
                 self._stop(instance)
                 spare -= 1
         self._top_up()
+        if self._parked_base:
+            self._sweep_parked(now_ns)
 
     def retire(self) -> None:
         """The function changed or is deleted: what runs may end, nothing new is taken, idle instances go."""
         self.retired = True
         for instance in [one for one in self._free if not one.busy]:
             self._stop(instance)
+        for instance in [one for one in self.instances.values() if one.ahead_of_need]:
+            instance.kill()  # nobody waits for its start
         if self.empty:
             self._on_empty(self)
 
@@ -293,7 +401,7 @@ class Pool:
             _, pending = self.waiting.popleft()
             pending.resolve(failures.system(why))
         for instance in list(self.instances.values()):
-            instance.kill(why)
+            instance.kill()
 
     @property
     def empty(self) -> bool:

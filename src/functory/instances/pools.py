@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from functory.clock import Clock, Timer
-from functory.instances import failures
+from functory.instances import evict, failures
 from functory.instances.instance import InstanceLimits
 from functory.instances.pool import Pool, Prepare
 from functory.model.function import Function
@@ -25,6 +25,8 @@ class PoolsConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How many instances, how long."""
 
     instances_max: int = 300
+    parked: int = 0
+    """Instances that stand ready, uncalled, for each function in use."""
     idle_s: float = 180.0
     """How long an idle instance is kept."""
     queue_wait_s: float = 10.0
@@ -107,6 +109,7 @@ class Pools:
             budget=self,
             limits=self._config.limits,
             idle_ns=int(self._config.idle_s * 1e9),
+            parked=self._config.parked,
             on_empty=self._emptied,
         )
         self._pools[function.pool_id] = pool
@@ -137,6 +140,8 @@ class Pools:
         if pool is None:
             return
         pool.keep(minimum)
+        if not minimum and pool.empty:
+            self._emptied(pool)
         if self._ticking is None and not pool.quiet:
             self._ticking = self._clock.call_later(TICK_S, self._tick)
 
@@ -151,7 +156,10 @@ class Pools:
     def kept(self, function: Function) -> tuple[int, str]:
         """How many instances of the function's version run, and why there are not more (empty if nothing failed)."""
         pool = self._pools.get(function.pool_id)
-        return (pool.ready, pool.start_error) if pool is not None else (0, "")
+        if pool is None:
+            return 0, ""
+        full = f"the node's limit of {self._config.instances_max} instances is reached" if self.room() <= 0 else ""
+        return pool.ready, pool.start_error or full
 
     def kill(self, account_id: str, name: str, why: str) -> None:
         """Ends all instances of a function now; what runs on them, or waits for one, fails with `why`."""
@@ -159,10 +167,37 @@ class Pools:
             if (pool.function.account_id, pool.function.name) == (account_id, name):
                 pool.kill(why)
 
+    def cancel(self, request_id: str, grace_s: float) -> None:
+        """The invocation is not wanted any more: its instance is told, and ended if it still runs after `grace_s`."""
+        deadline_ns = self._clock.monotonic_ns() + int(grace_s * 1e9)
+        for pool in (*self._pools.values(), *self._old):
+            for instance in pool.instances.values():
+                if instance.cancel(request_id, deadline_ns):
+                    return
+
     # --- budget -------------------------------------------------------------------------------------------------------
+
+    @property
+    def most(self) -> int:
+        return self._config.instances_max
 
     def room(self) -> int:
         return self._config.instances_max - self._alive
+
+    def make_room(self, wanted: int) -> None:
+        """Ends unused instances of whoever has them, as many as are missing and not on their way out already."""
+        leaving = sum(
+            instance.state is InstanceState.STOPPING
+            for pool in (*self._pools.values(), *self._old)
+            for instance in pool.instances.values()
+        )
+        missing = wanted - self.room() - leaving
+        if missing <= 0:
+            return
+        now = self._clock.monotonic_ns()
+        owners = {one.instance_id: (pool, one) for pool in self._pools.values() for one in pool.unused(now)}
+        for instance_id in evict.choose((one for _, one in owners.values()), missing):
+            owners[instance_id][0].give_up(instance_id)
 
     def count(self, change: int) -> None:
         self._alive += change
@@ -172,21 +207,23 @@ class Pools:
     # --- views --------------------------------------------------------------------------------------------------------
 
     def views(self, account_id: str = "", name: str = "") -> Sequence[InstanceView]:
-        """The instances, all or of one function."""
+        """The instances, all or of one function. Parked ones are the platform's: nobody has called or billed them."""
         return [
             instance.view()
             for pool in (*self._pools.values(), *self._old)
             if not account_id or (pool.function.account_id, pool.function.name) == (account_id, name)
             for instance in pool.instances.values()
+            if not instance.ahead_of_need
         ]
 
     def statistics(self) -> dict[str, int]:
-        """`{alive, busy, starting}`."""
+        """`{alive, busy, starting, parked}`; parked ones are not among the alive."""
         states = [view.state for view in self.views()]
         return {
             "alive": len(states),
             "busy": states.count(InstanceState.BUSY),
             "starting": states.count(InstanceState.STARTING),
+            "parked": self._alive - len(states),
         }
 
     # --- time ---------------------------------------------------------------------------------------------------------

@@ -11,9 +11,7 @@ from pathlib import Path
 from functory.model import ids
 from functory.model.function import Function, LayerRef
 from functory.model.instance import InstanceSpec
-
-ResolveRuntime = Callable[[str], tuple[str, str, str]]
-"""Interpreter, version and note for a runtime's name."""
+from functory.runtimes.base import Start
 
 
 class Preparer:
@@ -24,37 +22,47 @@ class Preparer:
         *,
         open_code: Callable[[str], Awaitable[Path]],
         layer_path: Callable[[LayerRef], Path],
-        runtimes: ResolveRuntime,
+        runtime_start: Callable[[Function], Start],
         region: str,
         new_instance_id: Callable[[], str],
     ) -> None:
         self._open_code = open_code
         self._layer_path = layer_path
-        self._runtimes = runtimes
+        self._runtime_start = runtime_start
         self._region = region
         self._new_instance_id = new_instance_id
 
     async def __call__(self, function: Function) -> InstanceSpec:
         """The spec; raises what the code store raises if the code cannot be had."""
         code_dir = str(await self._open_code(function.code_digest))
-        interpreter, _, _ = self._runtimes(function.runtime)
+        start = self._runtime_start(function)
         instance_id = self._new_instance_id()
         return InstanceSpec(
             instance_id=instance_id,
-            runtime=interpreter,
+            runtime=start.zygote,
             handler=function.handler,
             code_dir=code_dir,
-            layer_dirs=tuple(str(self._layer_path(layer)) for layer in function.layers),
+            layer_dirs=tuple([await self._layer_dir(layer) for layer in function.layers]),
             environment=self._environment(function, code_dir, instance_id),
             concurrency=function.instance_concurrency,
             memory_mb=function.memory_mb,
             disk_mb=function.disk_mb,
+            cpu=function.cpu,
+            network="none" if function.official.get("internetAccess") is False else "host",
             initializer=function.initializer.handler if function.initializer else "",
             initializer_timeout_s=function.initializer.timeout_s if function.initializer else 3,
             pre_stop=function.pre_stop.handler if function.pre_stop else "",
             pre_stop_timeout_s=function.pre_stop.timeout_s if function.pre_stop else 3,
+            argv=start.argv,
+            program=start.program,
+            reserve_mb=start.reserve_mb,
+            start_timeout_s=start.start_timeout_s,
             context=self._context(function),
         )
+
+    async def _layer_dir(self, layer: LayerRef) -> str:
+        """A folder of installed requirements, or of an uploaded archive."""
+        return str(await self._open_code(layer.digest) if layer.archive else self._layer_path(layer))
 
     def _environment(self, function: Function, code_dir: str, instance_id: str) -> dict[str, str]:
         platform = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from functory.instances.channel import Channel
-from functory.model.invocation import Body, Invocation
+from functory.model.invocation import Body, Invocation, Kind
 from functory.runtimes import wire
 
 _REQ = int(wire.Type.REQ)
@@ -17,13 +17,18 @@ _PIECE = wire.PIECE_BYTES
 _pack = wire.HEADER.pack
 
 
-def send(channel: Channel, stream: int, invocation: Invocation, left_ms: int) -> None:
-    """Sends the invocation. A payload in a file is pumped as the instance reads it."""
+def send(channel: Channel, stream: int, invocation: Invocation, left_ms: int, *, tell_kind: bool = False) -> None:
+    """Sends the invocation. A payload in a file is pumped as the instance reads it.
+
+    `tell_kind`: the instance wants to know what came from an HTTP trigger.
+    """
     meta = invocation.request_id.encode()
     flags = _END
-    if invocation.attempt > 1 or invocation.trace_parent:
+    if invocation.attempt > 1 or invocation.trace_parent or tell_kind:
         flags |= _META
         facts = {"attempt": invocation.attempt, "traceParent": invocation.trace_parent}
+        if tell_kind:
+            facts["http"] = invocation.kind is Kind.HTTP
         meta += b"\0" + msgspec.json.encode(facts)
     payload = invocation.payload
     if invocation.body is not None:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
-from functory.model.function import Function
+from functory.model.function import Function, HealthCheck
 
 
 class InstanceState(StrEnum):
-    """Where an instance stands. `parked`, `standby` and the paged-out state belong to templates and freezing.
+    """Where an instance stands. `standby` and the paged-out state belong to freezing.
 
-    starting ──→ idle ⇄ busy
-        │          │      │
-        │          ▼      ▼
+    starting ──→ parked ──→ busy ⇄ idle
+        │  └───────│──────────│─────↑
+        │          ▼          ▼
         └──────→ stopping ──→ dead        every state may go to dead
     """
 
     STARTING = "starting"  #: its process is being made, or loads the code
+    PARKED = "parked"  #: ready, made ahead of need; nobody has called it yet
     IDLE = "idle"  #: may take an invocation
     BUSY = "busy"  #: runs as many invocations as it may, or at least one
     STOPPING = "stopping"  #: takes nothing new; runs its pre-stop hook and ends
@@ -26,12 +28,27 @@ class InstanceState(StrEnum):
 
 
 MOVES: dict[InstanceState, frozenset[InstanceState]] = {
-    InstanceState.STARTING: frozenset({InstanceState.IDLE, InstanceState.STOPPING, InstanceState.DEAD}),
+    InstanceState.STARTING: frozenset(
+        {InstanceState.PARKED, InstanceState.IDLE, InstanceState.STOPPING, InstanceState.DEAD}
+    ),
+    InstanceState.PARKED: frozenset({InstanceState.BUSY, InstanceState.STOPPING, InstanceState.DEAD}),
     InstanceState.IDLE: frozenset({InstanceState.BUSY, InstanceState.STOPPING, InstanceState.DEAD}),
     InstanceState.BUSY: frozenset({InstanceState.IDLE, InstanceState.STOPPING, InstanceState.DEAD}),
     InstanceState.STOPPING: frozenset({InstanceState.DEAD}),
     InstanceState.DEAD: frozenset(),
 }
+
+
+class Program(msgspec.Struct, frozen=True, kw_only=True):
+    """A program of the function's own that serves its requests, by HTTP or over the runtime API."""
+
+    command: tuple[str, ...]
+    """What is run, in the code folder. `/code/` at the start of a word stands for that folder."""
+    port: int = 0
+    """Where it listens; 0 = where it is told to, by PORT and FC_CUSTOM_LISTEN_PORT."""
+    serves_http: bool = True
+    """Whether it may be an HTTP server; otherwise it asks for its requests over the runtime API."""
+    health: HealthCheck | None = None
 
 
 class InstanceSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,10 +67,23 @@ class InstanceSpec(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int = 1
     memory_mb: int
     disk_mb: int = 512
+    cpu: float = 0
+    """Share of processors, in vCPU; 0 = not bounded."""
+    network: Literal["host", "none"] = "host"
+    """What it can reach: all that the node can, or nothing."""
     initializer: str = ""
     initializer_timeout_s: int = 3
     pre_stop: str = ""
     pre_stop_timeout_s: int = 3
+    argv: tuple[str, ...] = ()
+    """What takes the place of the process once it is locked in, for languages that a zygote cannot be forked for.
+    It gets the spec as JSON on descriptor 5. Empty = the zygote's fork is the instance."""
+    program: Program | None = None
+    """What the instance starts and speaks for, instead of calling a handler."""
+    reserve_mb: int = 0
+    """Memory that the runtime maps beside what the function uses; comes on top of the limit per process."""
+    start_timeout_s: int = 0
+    """How long it may take to load the code; 0 = the node's setting."""
     context: dict[str, str] = {}
     """Constant fields of the handler's context: function name, region, account id, version, …"""
 

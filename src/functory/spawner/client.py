@@ -33,6 +33,8 @@ __all__ = ["Spawned", "Spawner", "SpawnerClient", "TierReport"]
 
 READY_LIMIT_S = 30.0
 """How long the spawner may take to warm its interpreters up, on a loaded machine."""
+RETURN_LIMIT_S = 5.0
+"""How long a new instance may wait for a spawner that has died and is being started again."""
 STOP_LIMIT_S = 10.0
 """How long it may take to end everything."""
 FIRST_BACKOFF_S = 0.05
@@ -101,6 +103,8 @@ class SpawnerClient:
         self._backoff_s = FIRST_BACKOFF_S
         self._timer: Timer | None = None
         self._up = False
+        self._back: asyncio.Future[None] | None = None
+        """Done once a spawner that has died is up again, or will not be."""
         self._stopping = False
 
     # --- service ------------------------------------------------------------------------------------------------------
@@ -122,6 +126,8 @@ class SpawnerClient:
         """Ends all instances and the spawner. Safe twice, and without a start."""
         self._stopping = True
         self._up = False
+        if self._back is not None and not self._back.done():
+            self._back.set_result(None)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -149,6 +155,11 @@ class SpawnerClient:
         return self._ready.versions if self._ready is not None else {}
 
     @property
+    def failures(self) -> dict[str, str]:
+        """Why interpreters could not be prepared, by path: their functions fail to start with the same reason."""
+        return self._ready.failures if self._ready is not None else {}
+
+    @property
     def pid(self) -> int:
         """The spawner's process, 0 while there is none."""
         return self._launched.pid if self._launched is not None else 0
@@ -158,6 +169,8 @@ class SpawnerClient:
     async def spawn(self, spec: InstanceSpec, on_exit: Callable[[Exit], None]) -> Spawned:
         """A new process for `spec`; `Unavailable` with the reason if it cannot be made."""
         name = spec.instance_id
+        if not self._up and not self._stopping:
+            await _within(RETURN_LIMIT_S, self._until_back())
         if not self._up:
             raise _unavailable(name, "the node is stopping" if self._stopping else "the spawner is being started again")
         if name in self._alive or name in self._unanswered:
@@ -231,8 +244,15 @@ class SpawnerClient:
     def _is_ready(self, ready: protocol.Ready) -> None:
         self._ready = ready
         self._up = not self._stopping
+        if self._back is not None and not self._back.done():
+            self._back.set_result(None)
         if self._started is not None and not self._started.done():
             self._started.set_result(None)
+
+    def _until_back(self) -> asyncio.Future[None]:
+        if self._back is None or self._back.done():
+            self._back = asyncio.get_running_loop().create_future()
+        return self._back
 
     def _answered(self, answer: protocol.Made | protocol.Failed) -> None:
         request = self._unanswered.pop(answer.id, None)

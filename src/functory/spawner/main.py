@@ -15,24 +15,42 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
+from functory.sandbox import tiers
 from functory.sandbox.base import SandboxError
+from functory.sandbox.namespace import NamespaceSandboxes
 from functory.sandbox.process import ProcessSandboxes
 from functory.sandbox.safe import SafeSandboxes
 from functory.spawner import protocol
 
 _LIFELINE_FROM = 10
 """Lowest number of the copy of the control socket that zygotes keep: below are the numbers they arrange."""
+QUIET_MS = 5
+"""After so long without a message, what was taken from stock is replaced: it must not get in the way of a start."""
+
+
+class Stock(Protocol):
+    """What a back end keeps ready."""
+
+    @property
+    def short(self) -> bool:
+        """Whether something is missing."""
+
+    def refill(self) -> None:
+        """Makes one more; may take milliseconds."""
 
 
 class Loop:
     """Serves one node."""
 
-    def __init__(self, control: socket.socket, maker: SafeSandboxes) -> None:
+    def __init__(self, control: socket.socket, maker: SafeSandboxes, stock: Stock | None = None) -> None:
+        """`stock`: filled up in quiet moments."""
         self._control = control
         self._maker = maker
+        self._stock = stock
         self._stopping = False
 
     def run(self) -> None:
@@ -42,7 +60,10 @@ class Loop:
                 poller = select.poll()
                 for fd in (self._control.fileno(), *self._maker.fileno()):
                     poller.register(fd, select.POLLIN)
-                readable = {fd for fd, _ in poller.poll()}
+                short = self._stock is not None and self._stock.short
+                readable = {fd for fd, _ in poller.poll(QUIET_MS if short else None)}
+                if not readable and self._stock is not None:
+                    self._stock.refill()
                 if self._control.fileno() in readable and not self._receive():
                     break
                 self._tell_ends()
@@ -101,10 +122,29 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--control", type=int, required=True, help="the connected SEQPACKET socket")
     parser.add_argument("--prepare", action="append", default=[], help="an interpreter to warm up at once")
     parser.add_argument("--readable", action="append", default=[], help="a folder that functions read")
+    parser.add_argument("--isolation", choices=("auto", "namespace", "process"), default="process")
     return parser.parse_args(argv)
 
 
-def _prepare(maker: ProcessSandboxes, interpreters: Sequence[str]) -> protocol.Ready:
+BackEnd = ProcessSandboxes | NamespaceSandboxes
+
+
+def _back_end(arguments: argparse.Namespace, lifeline: int) -> BackEnd:
+    """The strongest isolation that works and is allowed."""
+    why_not = ""
+    if arguments.isolation != "process":
+        found = tiers.find(arguments.prepare[0] if arguments.prepare else sys.executable, f"functory-{os.getpid()}")
+        if found.tier is not None:
+            return NamespaceSandboxes(found.tier, groups=found.groups, lifeline=lifeline)
+        why_not = found.why_not
+        if arguments.isolation == "namespace":
+            raise SandboxError(f"isolation is set to 'namespace', which does not work here: {why_not}")
+    return ProcessSandboxes(
+        read_by_functions=arguments.readable, lifeline=lifeline, alone=True, why_nothing_better=why_not
+    )
+
+
+def _prepare(maker: BackEnd, interpreters: Sequence[str]) -> protocol.Ready:
     versions, failures = maker.prepare(interpreters)
     tier = maker.tier
     report = protocol.TierReport(name=tier.name, summary=tier.summary, missing=tuple(tier.missing))
@@ -123,9 +163,13 @@ def main(argv: Sequence[str]) -> int:
     lifeline = fcntl.fcntl(control.fileno(), fcntl.F_DUPFD_CLOEXEC, _LIFELINE_FROM)
     if os.geteuid() == 0:
         os.setgroups([])  # what is asked about a user of an instance's own shall not be answered by root's groups
-    back_end = ProcessSandboxes(read_by_functions=arguments.readable, lifeline=lifeline, alone=True)
+    try:
+        back_end = _back_end(arguments, lifeline)
+    except SandboxError as failure:
+        sys.stderr.write(f"functory spawner: {failure}\n")
+        return 1
     maker = SafeSandboxes(back_end)
-    loop = Loop(control, maker)
+    loop = Loop(control, maker, back_end if isinstance(back_end, NamespaceSandboxes) else None)
     try:
         loop.say(_prepare(back_end, arguments.prepare))
     except OSError:

@@ -28,15 +28,15 @@ class Launched(NamedTuple):
     pid: int
 
 
-def launch(*, prepare: Sequence[str] = (), readable: Sequence[str] = ()) -> Launched:
+def launch(*, prepare: Sequence[str] = (), readable: Sequence[str] = (), isolation: str = "process") -> Launched:
     """Starts the spawner; `Unavailable` if the process cannot be made.
 
     `prepare`: interpreters to warm up before it says it is ready. `readable`: folders with code and layers, which
-    functions must be able to read under a user id of their own.
+    functions must be able to read under a user id of their own. `isolation`: `auto`, `namespace` or `process`.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
-        pid = _spawn(theirs, _arguments(prepare, readable))
+        pid = _spawn(theirs, _arguments(prepare, readable, isolation))
     except OSError as failure:
         ours.close()
         raise errors.Unavailable(f"the spawner could not be started: {failure}") from failure
@@ -46,9 +46,10 @@ def launch(*, prepare: Sequence[str] = (), readable: Sequence[str] = ()) -> Laun
     return Launched(ours, pid)
 
 
-def _arguments(prepare: Sequence[str], readable: Sequence[str]) -> list[str]:
+def _arguments(prepare: Sequence[str], readable: Sequence[str], isolation: str) -> list[str]:
     # -P: a module of the working directory shall not stand in for one of ours.
     argv = [sys.executable, "-P", "-s", "-m", "functory.spawner", "--control", str(_CONTROL)]
+    argv += ("--isolation", isolation)
     for interpreter in prepare:
         argv += ("--prepare", interpreter)
     for folder in readable:
