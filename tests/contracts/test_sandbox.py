@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Sequence
 
 import pytest
 
 from functory.model.instance import Exit, InstanceSpec
+from functory.sandbox import tiers
 from functory.sandbox.base import Sandbox, SandboxError, SandboxMaker
+from functory.sandbox.namespace import NamespaceSandboxes
 from functory.sandbox.process import FIRST_UID, ProcessSandboxes
 from functory.sandbox.safe import SafeSandboxes
 from functory.testing import checks
 from functory.testing.checks import sandbox as promises
-from functory.testing.workshop import Workshop
+from functory.testing.workshop import Workshop, interpreter
 
+
+def _namespaces() -> SandboxMaker:
+    found = tiers.find(interpreter(), f"functory-test-{os.getpid()}-{next(_numbers)}")
+    if found.tier is None:
+        pytest.skip(f"cannot be shown here: {found.why_not}")
+    return NamespaceSandboxes(found.tier, groups=found.groups)
+
+
+_numbers = itertools.count(1)
 BACK_ENDS: dict[str, Callable[[], SandboxMaker]] = {"process": ProcessSandboxes}
+if os.geteuid() == 0:  # an ordinary user's own process would have to enter a namespace: test_containment.py does that
+    BACK_ENDS["namespace"] = _namespaces
 
 
 @pytest.mark.parametrize("back_end", BACK_ENDS)
@@ -25,7 +39,7 @@ def test_every_sandbox_keeps_its_promise(check: promises.Check, back_end: str) -
         check(workshop)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give instances users of their own")
+@pytest.mark.skipif(os.geteuid() != 0, reason="cannot be shown here: only root can give instances users of their own")
 def test_plain_processes_of_root_run_as_a_user_of_their_own_where_that_can_read_the_code() -> None:
     source = "import os\ndef handler(event, context): return f'{os.getuid()} {os.getgid()} {os.getgroups()}'"
     with Workshop(SafeSandboxes(ProcessSandboxes())) as workshop:
@@ -38,7 +52,7 @@ def test_plain_processes_of_root_run_as_a_user_of_their_own_where_that_can_read_
         assert workshop.start(closed).talk.call(b"").body == b"0 0 []"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give instances users of their own")
+@pytest.mark.skipif(os.geteuid() != 0, reason="cannot be shown here: only root can give instances users of their own")
 def test_the_tier_says_which_folder_keeps_functions_on_the_nodes_user() -> None:
     with Workshop(ProcessSandboxes()) as open_to_all:
         assert not any("Users" in sentence for sentence in open_to_all.maker.tier.missing)

@@ -52,9 +52,9 @@ def become_subreaper() -> None:
 
 
 def die_with_parent(parent: int) -> None:
-    """SIGKILL when the process that forked this one ends; at once if it has ended already."""
+    """SIGKILL when the process that forked this one ends; at once if it has ended already (`parent` 0: not asked)."""
     _control(_PR_SET_PDEATHSIG, _signal.SIGKILL)
-    if os.getppid() != parent:
+    if parent and os.getppid() != parent:
         os._exit(1)
 
 
@@ -199,8 +199,13 @@ def own_descriptors(request_fd: int, reply_fd: int, log_fd: int) -> None:
     os.dup2(log_fd, 2)
     os.dup2(request_fd, REQUEST_FD, inheritable=False)
     os.dup2(reply_fd, REPLY_FD, inheritable=False)
-    if _syscall(_SYS_CLOSE_RANGE, 5, 0xFFFFFFFF, 0) != 0:
+    close_from(REPLY_FD + 1)
+
+
+def close_from(first: int) -> None:
+    """Closes all descriptors from `first` on."""
+    if _syscall(_SYS_CLOSE_RANGE, first, 0xFFFFFFFF, 0) != 0:
         for name in os.listdir("/proc/self/fd"):  # kernels before 5.9
-            if int(name) > 4:
+            if int(name) >= first:
                 with contextlib.suppress(OSError):
                     os.close(int(name))

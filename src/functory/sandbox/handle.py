@@ -79,7 +79,14 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="ende
     killed: bool
 
 
-_answers = msgspec.json.Decoder(Ready | Made | Failed | Ended)
+class Ending(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="ending"):
+    """The instance's main process has ended by itself; the rest of its tree is being killed."""
+
+    id: str
+
+
+Answer = Ready | Made | Failed | Ended | Ending
+_answers = msgspec.json.Decoder(Answer)
 
 
 class Zygote:
@@ -110,8 +117,7 @@ class Zygote:
         """What a user id of its own could not use here."""
 
     def _start(self, control: int, try_uid: int, preload: Sequence[str], lifeline: int) -> int:
-        sandbox = str(Path(__file__).parent)
-        argv = [self.interpreter, *_FLAGS, str(_BOOTSTRAP), sandbox, str(try_uid), *preload]
+        argv = [self.interpreter, *_FLAGS, *self._arguments(try_uid, preload)]
         null = os.open(os.devnull, os.O_RDWR)
         actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1), (os.POSIX_SPAWN_DUP2, control, 3)]
         if lifeline >= 0:
@@ -120,6 +126,9 @@ class Zygote:
             return os.posix_spawn(argv[0], argv, {}, file_actions=actions, setsid=True, setsigdef=_RESET)
         finally:
             os.close(null)
+
+    def _arguments(self, try_uid: int, preload: Sequence[str]) -> list[str]:
+        return [str(_BOOTSTRAP), str(Path(__file__).parent), str(try_uid), *preload]
 
     def wait_ready(self) -> None:
         """Returns when it can fork; `SandboxError` if it does not get there."""
@@ -143,15 +152,19 @@ class Zygote:
         message = msgspec.json.encode(Fork(uid=uid, tmp=tmp, spec=spec))
         if len(message) > MESSAGE_BYTES:
             raise SandboxError(f"the specification has {len(message)} bytes, the limit is {MESSAGE_BYTES}")
+        return self._ask(spec.instance_id, message, fds)
+
+    def _ask(self, name: str, message: bytes, fds: Sequence[int]) -> Made:
+        """Sends a request for a child and waits until it is made."""
         try:
             socket.send_fds(self._socket, [message], fds)
             while True:
                 answer = self._receive()
                 if isinstance(answer, Ended):
                     self.ended.append(answer)
-                elif isinstance(answer, Made) and answer.id == spec.instance_id:
+                elif isinstance(answer, Made) and answer.id == name:
                     return answer
-                elif isinstance(answer, Failed) and answer.id == spec.instance_id:
+                elif isinstance(answer, Failed) and answer.id == name:
                     raise SandboxError(answer.reason)
                 elif answer is None:
                     raise SandboxError(f"the zygote of {self.interpreter} has died")
@@ -214,10 +227,18 @@ class Zygote:
     def _lost(self) -> None:
         self.alive = False
 
-    def _receive(self, flags: int = 0) -> Ready | Made | Failed | Ended | None:
-        data = self._socket.recv(MESSAGE_BYTES, flags)
+    def _receive(self, flags: int = 0) -> Answer | None:
+        data = self._take(flags)
         if not data:
             self._lost()
             return None
-        answer: Ready | Made | Failed | Ended = _answers.decode(data)
+        answer: Answer = _answers.decode(data)
+        if isinstance(answer, Ending):
+            self._on_ending(answer.id)
         return answer
+
+    def _on_ending(self, name: str) -> None:
+        """Something of an instance may still be running, and is to die."""
+
+    def _take(self, flags: int) -> bytes:
+        return self._socket.recv(MESSAGE_BYTES, flags)

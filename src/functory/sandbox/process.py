@@ -22,7 +22,7 @@ from functory.sandbox.handle import Ended, Zygote
 FIRST_UID = 1_900_000_000
 """Above all ranges that distributions, systemd and container tools hand out, below 2³¹."""
 UIDS = 1 << 20
-_WIDE_PRELOAD = ("asyncio", "logging", "threading")
+WIDE_PRELOAD = ("asyncio", "logging", "threading")
 """What a wide zygote has imported: 25 ms for each instance that needs it, 0.4 ms for each that does not."""
 _WIDE_SIGNS = (b"async ", b"asyncio", b"logging", b"logger", b"threading", b"concurrent")
 _SOURCE_BYTES = 1 << 20
@@ -86,14 +86,22 @@ class ProcessSandboxes:
     """Makes plain processes."""
 
     def __init__(
-        self, *, folder: str = "", read_by_functions: Sequence[str] = (), lifeline: int = -1, alone: bool = False
+        self,
+        *,
+        folder: str = "",
+        read_by_functions: Sequence[str] = (),
+        lifeline: int = -1,
+        alone: bool = False,
+        why_nothing_better: str = "",
     ) -> None:
         """`folder`: to be made for temporary files of instances, reachable by all users (empty: in the system's).
 
         `read_by_functions`: folders that hold code and layers; what a user id of its own cannot read is said in `tier`.
         `lifeline`: a descriptor that stays open in the zygotes as long as they live.
         `alone`: this process has no other children, so that every unknown one is an orphan of a zygote that died.
+        `why_nothing_better`: what the probe of namespaces found, for the report.
         """
+        self._why_nothing_better = why_nothing_better
         self._folders = Folders(folder)
         self._oom_kills = _oom_kills()
         self._lifeline = lifeline
@@ -117,6 +125,8 @@ class ProcessSandboxes:
             "Namespaces: functions see the host's files (as far as permissions go), network and processes.",
             "Control groups: memory is bounded per process, not per instance; CPU is shared by all.",
         ]
+        if self._why_nothing_better:
+            missing[0] = self._why_nothing_better
         if not self._own_users:
             missing.append(f"Users: all functions run as the node's user, because {self._why_not}.")
         users = "each instance has its own user id" if self._own_users else "all run as one user"
@@ -148,7 +158,7 @@ class ProcessSandboxes:
         """A running process for `spec`."""
         if spec.instance_id in self._boxes:
             raise SandboxError(f"instance {spec.instance_id} exists already")
-        zygote = self._zygote(spec.runtime, _wants_wide(spec))
+        zygote = self._zygote(spec.runtime, wants_wide(spec))
         uid = self._uid()
         tmp = self._folders.make(spec.instance_id, uid)
         try:
@@ -158,7 +168,7 @@ class ProcessSandboxes:
             raise
         if made.stayed and not self._told_stay:
             self._told_stay = True
-            _say(f"code in {spec.code_dir} cannot be read by other users: such functions run as root")
+            say(f"code in {spec.code_dir} cannot be read by other users: such functions run as root")
         box = ProcessSandbox(self, spec, zygote, made.pid, tmp)
         self._boxes[spec.instance_id] = box
         return box
@@ -215,7 +225,7 @@ class ProcessSandboxes:
         return zygote
 
     def _begin(self, interpreter: str, wide: bool) -> Zygote:
-        preload = _WIDE_PRELOAD if wide else ()
+        preload = WIDE_PRELOAD if wide else ()
         return Zygote(interpreter, FIRST_UID if self._own_users else 0, preload, self._lifeline)
 
     def _take_in(self, key: tuple[str, bool], zygote: Zygote) -> None:
@@ -235,7 +245,7 @@ class ProcessSandboxes:
 
     def _bury(self, zygote: Zygote) -> list[Exit]:
         """A zygote died: so did its instances, and what they left fell to us."""
-        _say(f"the zygote of {zygote.interpreter} died; its instances are ended, the next one starts a new zygote")
+        say(f"the zygote of {zygote.interpreter} died; its instances are ended, the next one starts a new zygote")
         exits = self._take_ended(zygote)
         zygote.end(limit_s=0)
         self._end_orphans()
@@ -268,9 +278,11 @@ class ProcessSandboxes:
         return self._next_uid
 
 
-def _wants_wide(spec: InstanceSpec) -> bool:
+def wants_wide(spec: InstanceSpec) -> bool:
     """A guess from the source of the handler's module. If it is wrong, only time is lost."""
-    if spec.concurrency > 1:
+    if spec.argv:
+        return False
+    if spec.concurrency > 1 or spec.program is not None:
         return True
     path = os.path.join(spec.code_dir, spec.handler.rpartition(".")[0].replace(".", "/") + ".py")
     try:
@@ -296,6 +308,6 @@ def _oom_kills() -> int:
         return 0
 
 
-def _say(sentence: str) -> None:
+def say(sentence: str) -> None:
     sys.stderr.write(f"functory spawner: {sentence}\n")
     sys.stderr.flush()

@@ -165,7 +165,8 @@ def _lock_in(message: dict[str, Any], fds: list[int], parent: int) -> None:
     os.setsid()
     confine.own_descriptors(*fds)
     confine.let_signals_through()
-    confine.limit(spec["memory_mb"], spec["disk_mb"], spec["concurrency"], own_user=message["uid"] != 0)
+    memory_mb = spec["memory_mb"] + spec["reserve_mb"]
+    confine.limit(memory_mb, spec["disk_mb"], spec["concurrency"], own_user=message["uid"] != 0)
     if message["uid"]:
         confine.drop_to(message["uid"])
     confine.become_subreaper()
@@ -179,13 +180,18 @@ def _lock_in(message: dict[str, Any], fds: list[int], parent: int) -> None:
     confine.set_environment(environment)
 
 
-def _settle_in(control_fd: int) -> _socket.socket:
-    """Moves the control socket out of the way of the numbers that instances use."""
+def move_up(fd: int) -> int:
+    """A copy of a descriptor out of the way of the numbers that instances use."""
     import fcntl
 
-    high = fcntl.fcntl(control_fd, fcntl.F_DUPFD_CLOEXEC, 10)
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
+
+
+def settle_in(control_fd: int) -> _socket.socket:
+    """Moves the control socket out of the way of the numbers that instances use."""
+    high = move_up(control_fd)
     low = os.open(os.devnull, os.O_RDWR)
-    null = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, 10)
+    null = move_up(low)
     os.close(low)
     for fd in (confine.REQUEST_FD, confine.REPLY_FD):
         os.dup2(null, fd, inheritable=False)
@@ -193,7 +199,7 @@ def _settle_in(control_fd: int) -> _socket.socket:
     return _socket.socket(fileno=high)
 
 
-def _yield_first_when_memory_is_short() -> None:
+def yield_first_when_memory_is_short() -> None:
     """The kernel's out-of-memory killer shall take an instance, not the node."""
     try:
         with open("/proc/self/oom_score_adj", "w") as score:
@@ -207,7 +213,7 @@ def main(control_fd: int, uid: int, warm: Callable[[], None], run: Run) -> None:
 
     No parent-death signal here: when the spawner dies, the socket closes, and the trees are ended from below.
     """
-    control = _settle_in(control_fd)
+    control = settle_in(control_fd)
     confine.hold_signals()
     confine.become_subreaper()
     confine.deny_new_privileges()
@@ -215,7 +221,7 @@ def main(control_fd: int, uid: int, warm: Callable[[], None], run: Run) -> None:
     os.umask(0o022)
     confine.name_process("functory-zygote")
     confine.keep_new_memory_off_mmap()
-    _yield_first_when_memory_is_short()
+    yield_first_when_memory_is_short()
     if os.geteuid() == 0:
         os.setgroups([])
     warm()

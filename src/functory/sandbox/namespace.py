@@ -1,0 +1,337 @@
+"""Tiers A to B0: each instance in namespaces of its own, without any right, below a filter of system calls.
+
+Each interpreter has a boxed zygote (`launcher.py`, `cells.py`), made when first needed, and a few stems: processes
+that have their namespaces and control group and wait for what they shall be. Starting an instance is one message to a
+stem. Where root runs the node, each instance has a user id of its own, on the host too.
+
+    create ── stem from stock, or made now ──→ bounds set ──→ code as a read-only mount ──→ assigned
+
+Network: an instance shares the node's, unless its function says that it needs none: then it has an empty one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+
+from functory.model.instance import Exit, InstanceSpec
+from functory.sandbox import cgroups, confine, skeleton
+from functory.sandbox.base import SandboxError
+from functory.sandbox.handle import Ended, Zygote
+from functory.sandbox.nest import Assignment, Nest, Plan, Stem, open_mounts
+from functory.sandbox.process import UIDS, WIDE_PRELOAD, say, wants_wide
+from functory.sandbox.tiers import NamespaceTier
+
+STOCK = 3
+"""Stems per zygote that has been used. Each takes about 1.5 MB."""
+_FIRST_INSIDE = 10_000
+"""User ids of instances, as they see them."""
+_LAYERS_MAX = skeleton.LAYER_PLACES
+
+Key = tuple[str, bool]
+"""Interpreter, and whether its zygote is a wide one."""
+
+
+class NamespaceSandbox:
+    """An instance in its box."""
+
+    def __init__(self, maker: NamespaceSandboxes, spec: InstanceSpec, stem: Stem) -> None:
+        self._maker = maker
+        self._stem = stem
+        self._exit: Exit | None = None
+        self.id = spec.instance_id
+        self.pid = stem.pid
+
+    @property
+    def stem(self) -> Stem:
+        """The process it was made from."""
+        return self._stem
+
+    def kill(self) -> None:
+        """End the whole tree now."""
+        if self._exit is None:
+            self.let_die()
+            self._stem.nest.kill(self._stem.name)
+
+    def let_die(self) -> None:
+        """It is being killed: that shall not take as long as its share of processor time would make it."""
+        if self._stem.group is not None:
+            self._stem.group.let_run()
+
+    def poll(self) -> Exit | None:
+        """How the main process ended, or None while it runs."""
+        return self._exit
+
+    def destroy(self) -> None:
+        """Kill what is left and give everything back."""
+        if self._exit is None:
+            self.let_die()
+            self.ended(self._stem.nest.end_instance(self._stem.name))
+        self._maker.forget(self)
+
+    def ended(self, ended: Ended | None) -> Exit:
+        """Takes in how it ended; None = with its zygote."""
+        status, killed = (ended.status, ended.killed) if ended is not None else (int(signal.SIGKILL), False)
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        group = self._stem.group
+        # Whoever does not survive the death of a child of his counts too: the kernel takes the largest process.
+        # And whoever was killed on our wish may have been dead already: the node kills what closes its end.
+        starved = status != 0 and group is not None and group.out_of_memory()
+        self._exit = Exit(
+            instance_id=self.id,
+            code=0 if number else os.WEXITSTATUS(status),
+            signal=number,
+            killed=killed,
+            out_of_memory=starved,
+        )
+        self.pid = 0
+        return self._exit
+
+
+class NamespaceSandboxes:
+    """Makes boxes. One at a time: the shell above sees to it."""
+
+    def __init__(self, tier: NamespaceTier, *, groups: cgroups.Groups | None = None, lifeline: int = -1) -> None:
+        """`tier`: what was found to work. `lifeline`: a descriptor that stays open while any zygote lives."""
+        self._tier = tier
+        self._groups = groups
+        self._lifeline = lifeline
+        self._nests: dict[Key, Nest] = {}
+        self._stems: dict[Key, deque[Stem]] = {}
+        self._wanted: set[Key] = set()
+        """Keys whose stock is kept up: those that have been used."""
+        self._boxes: dict[str, NamespaceSandbox] = {}
+        self._by_stem: dict[str, NamespaceSandbox] = {}
+        self._dying: list[Nest] = []
+        self._unremoved: list[cgroups.Group] = []
+        self._number = 0
+
+    @property
+    def tier(self) -> NamespaceTier:
+        """What its boxes are worth."""
+        return self._tier
+
+    def prepare(self, interpreters: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+        """Warms zygotes for `interpreters`, side by side; answers versions, and why the others failed, by path."""
+        begun: list[tuple[Key, Nest]] = []
+        versions: dict[str, str] = {}
+        failures: dict[str, str] = {}
+        for key in ((interpreter, wide) for interpreter in interpreters for wide in (False, True)):
+            try:
+                begun.append((key, self._begin(key)))
+            except SandboxError as failure:
+                failures[key[0]] = str(failure)
+        for key, nest in begun:
+            try:
+                nest.wait_ready()
+                self._nests[key] = nest
+                versions[nest.interpreter] = nest.version
+                self._wanted.add(key)
+            except SandboxError as failure:
+                failures[nest.interpreter] = str(failure)
+        return versions, failures
+
+    def create(self, spec: InstanceSpec, fds: Sequence[int]) -> NamespaceSandbox:
+        """A running box for `spec`."""
+        if spec.instance_id in self._boxes:
+            raise SandboxError(f"instance {spec.instance_id} exists already")
+        if len(spec.layer_dirs) > _LAYERS_MAX:
+            raise SandboxError(f"it has {len(spec.layer_dirs)} layers, {_LAYERS_MAX} are allowed")
+        mounts = open_mounts(spec)
+        try:
+            stem = self._assigned(spec, [*fds, *mounts])
+        finally:
+            for fd in mounts:
+                os.close(fd)
+        box = NamespaceSandbox(self, spec, stem)
+        self._boxes[box.id] = self._by_stem[stem.name] = box
+        return box
+
+    def _assigned(self, spec: InstanceSpec, fds: Sequence[int]) -> Stem:
+        """A stem that was made an instance. Those in stock may have died with their zygote, unnoticed so far."""
+        key = (spec.runtime, wants_wide(spec))
+        assignment = Assignment(spec=self._as_seen_inside(spec), network=spec.network, opt=self._tier.layers)
+        for last in (*[False] * (STOCK + 1), True):
+            try:
+                stem = self._stem(key)
+                try:
+                    self._bound(stem, spec)
+                    stem.assign(assignment, fds)
+                except (OSError, SandboxError):
+                    self._drop(stem)
+                    raise
+            except (OSError, SandboxError) as failure:
+                if last or self._is_well(key):
+                    raise SandboxError(str(failure)) from failure
+            else:
+                return stem
+        raise AssertionError
+
+    def _is_well(self, key: Key) -> bool:
+        nest = self._nests.get(key)
+        if nest is not None:
+            nest.read()
+        return nest is not None and nest.alive
+
+    def fileno(self) -> Sequence[int]:
+        """Readable when `reap` has something to do."""
+        return [nest.fileno() for nest in self._nests.values() if nest.alive]
+
+    def reap(self) -> Sequence[Exit]:
+        """The boxes that ended since the last call."""
+        exits: list[Exit] = []
+        for key, nest in list(self._nests.items()):
+            nest.read()
+            exits += self._take_ended(nest)
+            if not nest.alive:
+                self._nests.pop(key)
+                exits += self._bury(nest)
+        dying, self._dying = self._dying, []
+        for nest in dying:
+            exits += self._bury(nest)
+        self._unremoved = [group for group in self._unremoved if not group.remove()]
+        return exits
+
+    def close(self) -> None:
+        """Destroy all boxes and end all zygotes."""
+        for box in self._boxes.values():
+            box.let_die()
+        for stems in self._stems.values():
+            for stem in stems:
+                stem.let_go()
+        for nest in (*self._nests.values(), *self._dying):
+            nest.end()
+        groups = [box.stem.group for box in self._boxes.values()]
+        groups += [stem.group for stems in self._stems.values() for stem in stems]
+        for group in (*groups, *self._unremoved):
+            if group is not None:
+                group.remove()
+        self._nests.clear()
+        self._stems.clear()
+        self._boxes.clear()
+        self._by_stem.clear()
+        if self._groups is not None:
+            self._groups.close()
+
+    def forget(self, box: NamespaceSandbox) -> None:
+        """The box is destroyed."""
+        self._boxes.pop(box.id, None)
+        self._by_stem.pop(box.stem.name, None)
+        self._give_back(box.stem.group)
+
+    # --- stock ----------------------------------------------------------------------------------------------------
+
+    @property
+    def short(self) -> bool:
+        """Whether `refill` has something to do, once nobody waits for anything else."""
+        return any(len(self._stems.get(key, ())) < STOCK for key in self._wanted)
+
+    def refill(self) -> None:
+        """Makes one stem more."""
+        for key in self._wanted:
+            stems = self._stems.setdefault(key, deque())
+            if len(stems) < STOCK:
+                try:
+                    stems.append(self._make_stem(key))
+                except SandboxError as failure:
+                    say(f"no process could be prepared, the next start tries again: {failure}")
+                    self._wanted.discard(key)
+                return
+
+    def _stem(self, key: Key) -> Stem:
+        self._wanted.add(key)
+        stems = self._stems.get(key)
+        while stems:
+            stem = stems.popleft()
+            if stem.nest.alive:
+                return stem
+            self._drop(stem)
+        return self._make_stem(key)
+
+    def _make_stem(self, key: Key) -> Stem:
+        nest = self._nest(key)
+        self._number += 1
+        name = f"s-{self._number}"
+        group = None
+        try:
+            group = self._groups.make(name) if self._groups is not None else None
+            stem = nest.stem(name, _FIRST_INSIDE + self._number % (UIDS - _FIRST_INSIDE), group)
+            if group is not None:
+                group.move(stem.pid)
+        except (OSError, SandboxError) as failure:
+            self._give_back(group)
+            raise SandboxError(str(failure)) from failure
+        return stem
+
+    def _drop(self, stem: Stem) -> None:
+        """A stem that will not be an instance."""
+        stem.let_go()
+        stem.nest.kill(stem.name)
+        self._give_back(stem.group)
+
+    def _give_back(self, group: cgroups.Group | None) -> None:
+        if group is not None and not group.remove():
+            self._unremoved.append(group)
+
+    def _bound(self, stem: Stem, spec: InstanceSpec) -> None:
+        if stem.group is not None:
+            # What lies in /tmp is memory too, and has a bound of its own.
+            memory_mb = spec.memory_mb + spec.reserve_mb + confine.HEADROOM_MB + spec.disk_mb
+            stem.group.limit(memory_mb, confine.TASKS, spec.cpu)
+
+    def _as_seen_inside(self, spec: InstanceSpec) -> InstanceSpec:
+        code = spec.code_dir.rstrip("/")
+        environment = {
+            name: skeleton.CODE + value[len(code) :] if value == code or value.startswith(code + "/") else value
+            for name, value in spec.environment.items()
+        }
+        return msgspec.structs.replace(
+            spec,
+            code_dir=skeleton.CODE,
+            layer_dirs=(self._tier.layers,) if spec.layer_dirs else (),
+            environment=environment,
+        )
+
+    # --- zygotes --------------------------------------------------------------------------------------------------
+
+    def _nest(self, key: Key) -> Nest:
+        nest = self._nests.get(key)
+        if nest is not None and not nest.alive:
+            self._dying.append(self._nests.pop(key))
+            nest = None
+        if nest is None:
+            nest = self._begin(key)
+            nest.wait_ready()
+            self._nests[key] = nest
+        return nest
+
+    def _begin(self, key: Key) -> Nest:
+        interpreter, wide = key
+        plan = Plan(uid_map=self._tier.uid_map, uid=self._tier.uid, preload=WIDE_PRELOAD if wide else ())
+        return Nest(interpreter, plan, self._lifeline, self._ending)
+
+    def _ending(self, name: str) -> None:
+        box = self._by_stem.get(name)
+        if box is not None:
+            box.let_die()
+
+    def _take_ended(self, nest: Zygote) -> list[Exit]:
+        exits = []
+        while nest.ended:
+            ended = nest.ended.popleft()
+            box = self._by_stem.get(ended.id)
+            if box is not None:
+                exits.append(box.ended(ended))
+        return exits
+
+    def _bury(self, nest: Nest) -> list[Exit]:
+        """A zygote died: so did its instances, with its namespace."""
+        say(f"the zygote of {nest.interpreter} died; its instances are ended, the next one starts a new zygote")
+        exits = self._take_ended(nest)
+        nest.end(limit_s=1)
+        lost = [box for box in self._boxes.values() if box.stem.nest is nest and box.poll() is None]
+        return exits + [box.ended(None) for box in lost]

@@ -1,0 +1,146 @@
+"""The maker's hold on one boxed zygote: start its launcher, ask for stems, make stems instances, hear of ends."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from functory.model.instance import InstanceSpec
+from functory.sandbox import handle, syscalls
+from functory.sandbox.base import SandboxError
+from functory.sandbox.cgroups import Group
+
+_LAUNCHER = Path(__file__).with_name("launcher.py")
+_BOOTSTRAP = Path(__file__).parents[1] / "runtimes" / "bootstrap"
+_READ_ONLY = syscalls.ATTR_RDONLY | syscalls.ATTR_NOSUID | syscalls.ATTR_NODEV
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """How a box is built; `launcher.py` reads it."""
+
+    bootstrap: str = str(_BOOTSTRAP)
+    sandbox: str = str(_LAUNCHER.parent)
+    uid_map: str
+    """`inside outside count`."""
+    uid: int
+    """The user inside that the zygote becomes; -1 = there is but one."""
+    preload: tuple[str, ...] = ()
+
+
+class MakeStem(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="stem"):
+    """Make a stem; a socket and perhaps a control group come with it."""
+
+    id: str
+    uid: int
+
+
+class Assignment(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes a stem an instance; the pipes, the code and the layers come with it."""
+
+    spec: InstanceSpec
+    network: Literal["host", "none"]
+    opt: str
+    """Where the layers are seen."""
+
+
+class Stem:
+    """A process in namespaces of its own that waits for what it shall be."""
+
+    def __init__(self, nest: Nest, name: str, pid: int, control: socket.socket, group: Group | None) -> None:
+        self.nest = nest
+        self.name = name
+        self.pid = pid
+        """As the host numbers it."""
+        self.group = group
+        self._control = control
+
+    def assign(self, assignment: Assignment, fds: Sequence[int]) -> None:
+        """Makes it an instance; `SandboxError` if it has died. `fds`: pipes, then detached mounts."""
+        data = msgspec.json.encode(assignment)
+        if len(data) > handle.MESSAGE_BYTES:
+            raise SandboxError(f"the specification has {len(data)} bytes, the limit is {handle.MESSAGE_BYTES}")
+        try:
+            socket.send_fds(self._control, [data], fds)
+        except OSError as failure:
+            raise SandboxError(f"the prepared process has died: {failure}") from failure
+        finally:
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Closes our end; a stem that was not assigned ends itself."""
+        self._control.close()
+
+
+class Nest(handle.Zygote):
+    """One boxed zygote."""
+
+    def __init__(
+        self, interpreter: str, plan: Plan, lifeline: int = -1, on_ending: Callable[[str], None] | None = None
+    ) -> None:
+        """`on_ending`: told the name of a stem whose main process has ended and whose others are being killed."""
+        self._plan = plan
+        self._told_ending = on_ending
+        self._pidfd = -1
+        super().__init__(interpreter, 0, plan.preload, lifeline)
+
+    def _arguments(self, try_uid: int, preload: Sequence[str]) -> list[str]:
+        return [str(_LAUNCHER), msgspec.json.encode(self._plan).decode()]
+
+    def stem(self, name: str, uid: int, group: Group | None) -> Stem:
+        """A new stem; `SandboxError` if it cannot be made."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * handle.MESSAGE_BYTES)
+        fds = [theirs.fileno()]
+        if group is not None and group.fd >= 0:
+            fds.append(group.fd)
+        try:
+            self._ask(name, msgspec.json.encode(MakeStem(id=name, uid=uid)), fds)
+            pid = _host_pid(self._pidfd)
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            if self._pidfd >= 0:
+                os.close(self._pidfd)
+                self._pidfd = -1
+        if pid <= 0:
+            ours.close()
+            raise SandboxError("the process died as soon as it was made")
+        return Stem(self, name, pid, ours, group)
+
+    def _on_ending(self, name: str) -> None:
+        if self._told_ending is not None:
+            self._told_ending(name)
+
+    def _take(self, flags: int) -> bytes:
+        data, ancillary, _, _ = self._socket.recvmsg(handle.MESSAGE_BYTES, socket.CMSG_SPACE(4), flags)
+        for _, _, raw in ancillary:
+            self._pidfd = int.from_bytes(raw[:4], sys.byteorder)
+        return data
+
+
+def open_mounts(spec: InstanceSpec) -> list[int]:
+    """Code and layers as detached read-only mounts; `SandboxError` names the folder that is not there."""
+    fds: list[int] = []
+    try:
+        for folder in (spec.code_dir, *spec.layer_dirs):
+            fds.append(syscalls.open_tree(folder, _READ_ONLY))
+    except OSError as failure:
+        for fd in fds:
+            os.close(fd)
+        raise SandboxError(str(failure)) from failure
+    return fds
+
+
+def _host_pid(pidfd: int) -> int:
+    """The number that we know the process by."""
+    with open(f"/proc/self/fdinfo/{pidfd}", "rb", buffering=0) as facts:
+        _, _, rest = facts.read(4096).partition(b"Pid:")
+    return int(rest.split(None, 1)[0])
