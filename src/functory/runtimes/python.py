@@ -17,6 +17,8 @@ from pathlib import Path
 import msgspec
 
 from functory.model import errors
+from functory.model.function import Function
+from functory.runtimes.base import Start
 
 NAMES = ("python3", "python3.9", "python3.10", "python3.11", "python3.12")
 """The official names; `python3.11` is ours. `python3` is whatever the node runs on."""
@@ -42,7 +44,7 @@ class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Interpreters:
-    """The interpreters of this node by runtime name."""
+    """The interpreters of this node by runtime name. Implements `base.Runtime`."""
 
     def __init__(self, by_name: Mapping[str, Interpreter]) -> None:
         self._by_name = dict(by_name)
@@ -60,6 +62,15 @@ class Interpreters:
         """`(path, version, note)` for a runtime name, for those who know nothing of interpreters."""
         found = self.get(runtime)
         return found.path, found.version, found.note
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The official names there is an interpreter for."""
+        return tuple(self._by_name)
+
+    def start(self, function: Function) -> Start:
+        """A fork of the interpreter's zygote is the instance."""
+        return Start(zygote=self.get(function.runtime).path)
 
     def all(self) -> tuple[Interpreter, ...]:
         """All of them, in order of name."""

@@ -10,21 +10,24 @@ numbers (it imports nothing of ours); a test compares them.
 
 What the node sends
     REQ     a request. meta = request id (ASCII), then, if flag META is set, a NUL and a JSON object
-            {"attempt": int, "traceParent": str}; aux = milliseconds left. Whole payload in this frame if it is at most
-            INLINE_BYTES and flag END is set; otherwise the payload is the first piece and BODY frames follow, the last
-            with END. An instance that runs one request at a time reads them in order.
+            {"attempt": int, "traceParent": str, "http": bool}; http (told to programs only) = it came from an HTTP
+            trigger; aux = milliseconds left. Whole payload in this frame if it is at most INLINE_BYTES and flag END is
+            set; otherwise the payload is the first piece and BODY frames follow, the last with END. An instance that
+            runs one request at a time reads them in order.
     CANCEL  the caller of `stream` is gone; an instance may stop early, and still answers.
     DRAIN   stream 0: run the pre-stop hook, then exit. aux = milliseconds it may take.
 
 What an instance sends
     HELLO   stream 0, once, when code is loaded and the initializer has run. meta = JSON
-            {"protocol": 1, "mode": "blocking" | "async" | "threads", "importUs": int, "initUs": int, "pid": int}.
+            {"protocol": 1, "mode": "blocking" | "async" | "threads" | "http" | "api", "importUs": int, "initUs": int,
+            "pid": int}; pid is the program's where the instance runs one.
     RESP    the answer of `stream`. aux = execution time in µs (information only). With END the payload is the whole
             answer. Without END, BODY frames follow; meta is the total length as 8 bytes, or empty if unknown.
     ERROR   the function failed: payload = error JSON; aux = an `ErrorCode`. Always END. On stream 0 before HELLO:
             the code could not be loaded or the initializer failed (ErrorCode INIT or HANDLER).
     BODY    more of a RESP, at most PIECE_BYTES; END on the last.
     LOG     text printed during `stream` (0: outside any request). Never END.
+    NOTE    how far `stream` is: payload = JSON of at most NOTE_BYTES. Never END; for a request that is over, ignored.
 
 Flag RAW_LOG on RESP and ERROR: something was written to the raw descriptors 1 or 2 during the request and may still lie
 in the log pipe; the node reads that first, so that the lines go to the right request.
@@ -46,6 +49,8 @@ INLINE_BYTES = 65536
 """A payload up to this size travels in its REQ or RESP frame."""
 PIECE_BYTES = 65536
 """The most one BODY frame carries."""
+NOTE_BYTES = 4096
+"""The longest payload of a NOTE; a longer one is ignored."""
 MAX_FRAME_BYTES = 1 << 20
 """The longest frame (after its header) that either side accepts."""
 
@@ -61,6 +66,7 @@ class Type(IntEnum):
     CANCEL = 6
     LOG = 9
     DRAIN = 10
+    NOTE = 13
 
 
 class Flag(IntFlag):
@@ -79,6 +85,7 @@ class ErrorCode(IntEnum):
     INIT = 3  #: the module could not be imported, or the initializer raised
     MEMORY = 4  #: a MemoryError reached the runtime
     TOO_LARGE = 5  #: the answer is larger than the limit
+    HANDLED = 6  #: the function reported a failure itself, without raising
 
 
 def frame(stream: int, kind: int, flags: int, aux: int, meta: bytes, payload: bytes) -> bytes:

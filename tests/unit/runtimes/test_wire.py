@@ -41,17 +41,17 @@ def test_an_answer_goes_inline_up_to_the_limit_and_in_pieces_beyond() -> None:
 def test_the_inbox_puts_pieces_of_several_requests_together_however_they_are_cut() -> None:
     sent = b"".join(
         (
-            wire.frame(1, wire.Type.REQ, 0, 0, b"id-1", b"a"),
-            wire.frame(2, wire.Type.REQ, wire.Flag.END, 0, b"id-2", b"whole"),
+            wire.frame(1, wire.Type.REQ, 0, 11, b"id-1", b"a"),
+            wire.frame(2, wire.Type.REQ, wire.Flag.END, 22, b"id-2", b"whole"),
             wire.frame(1, wire.Type.BODY, 0, 0, b"", b"b"),
             wire.frame(3, wire.Type.CANCEL, 0, 0, b"", b""),
             wire.frame(1, wire.Type.BODY, wire.Flag.END, 0, b"", b"c"),
         )
     )
     expected = [
-        (wire.Type.REQ, 2, wire.Flag.END, b"id-2", b"whole"),
-        (wire.Type.CANCEL, 3, 0, b"", b""),
-        (wire.Type.REQ, 1, 0, b"id-1", b"abc"),
+        (wire.Type.REQ, 2, wire.Flag.END, b"id-2", b"whole", 22),
+        (wire.Type.CANCEL, 3, 0, b"", b"", 0),
+        (wire.Type.REQ, 1, 0, b"id-1", b"abc", 11),
     ]
     for size in (1, 7, 16, 17, len(sent)):
         inbox = frames.Inbox()

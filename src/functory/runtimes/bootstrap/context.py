@@ -51,6 +51,7 @@ class _Facts:
 
     def __init__(self) -> None:
         self.spec: dict[str, Any] = {"handler": "", "memory_mb": 0}
+        self.note: Callable[[object], None] = lambda _: None
 
     def get(self, name: str, variable: str = "", default: str = "") -> str:
         """A fact by its API name or by its official variable."""
@@ -144,15 +145,23 @@ class Context:
 
         return logging.getLogger()
 
+    def progress(self, value: object) -> None:
+        """Tells whoever looks at this task how far it is: anything that is JSON, at most 4 KB; the last word counts.
+
+        Ours; does nothing in a call that is not a task. ValueError for what is not JSON or too long.
+        """
+        _facts.note(value)
+
     def to_json(self) -> str:
         """All fields but the secrets, as the official runtime has it."""
         shown = {name: getattr(self, name) for name in ("request_id", "region", "account_id", "retry_count")}
         return json.dumps({**shown, "function": self.function.to_dict(), "service": self.service.to_dict()})
 
 
-def set_facts(spec: dict[str, Any]) -> None:
-    """The instance's facts, from which the constant fields are made."""
+def set_facts(spec: dict[str, Any], note: Callable[[object], None]) -> None:
+    """The instance's facts, from which the constant fields are made, and who takes what `progress` says."""
     _facts.spec = spec
+    _facts.note = note
 
 
 def _number(text: str, default: int) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
     from typing import Any
 
-    Request = tuple[int, int, int, bytes, bytes]
+    Request = tuple[int, int, int, bytes, bytes, int]
 
 _log: contextvars.ContextVar[output.Log] = contextvars.ContextVar("functory_request")
 _STREAMED = object()
@@ -180,7 +180,7 @@ class Coroutines:
 
     def _start(self, request: Request) -> None:
         """Drives the handler to its end or its first wait."""
-        _, stream, flags, meta, event = request
+        _, stream, flags, meta, event, _ = request
         carrier = self._ready
         if carrier is None or not carrier.clean:
             carrier = self._ready = _Carrier(self)

@@ -12,11 +12,12 @@ HEADER = Struct("<IIHBBI")
 HEADER_BYTES = 16
 INLINE_BYTES = 65536
 PIECE_BYTES = 65536
+NOTE_BYTES = 4096
 MAX_FRAME_BYTES = 1 << 20
 
-HELLO, REQ, RESP, BODY, ERROR, CANCEL, LOG, DRAIN = 0, 1, 2, 3, 5, 6, 9, 10
+HELLO, REQ, RESP, BODY, ERROR, CANCEL, LOG, DRAIN, NOTE = 0, 1, 2, 3, 5, 6, 9, 10, 13
 END, META, RAW_LOG = 1, 4, 16
-E_HANDLER, E_UNHANDLED, E_INIT, E_MEMORY, E_TOO_LARGE = 1, 2, 3, 4, 5
+E_HANDLER, E_UNHANDLED, E_INIT, E_MEMORY, E_TOO_LARGE, E_HANDLED = 1, 2, 3, 4, 5, 6
 
 REPLY_BYTES = 32 << 20
 """The longest answer that is not streamed."""
@@ -100,29 +101,29 @@ class Inbox:
 
     def __init__(self) -> None:
         self._rest = b""
-        self._open: dict[int, tuple[int, bytes, list[bytes]]] = {}
+        self._open: dict[int, tuple[int, bytes, list[bytes], int]] = {}
 
-    def feed(self, data: bytes) -> list[tuple[int, int, int, bytes, bytes]]:
-        """`(type, stream, flags, meta, payload)` for each REQ that is whole now, and for CANCEL and DRAIN."""
+    def feed(self, data: bytes) -> list[tuple[int, int, int, bytes, bytes, int]]:
+        """`(type, stream, flags, meta, payload, aux)` for each REQ that is whole now, and for CANCEL and DRAIN."""
         if self._rest:
             data = self._rest + data
         at, size = 0, len(data)
         found = []
         while size - at >= 16:
-            length, stream, meta, kind, flags, _ = unpack_from(data, at)
+            length, stream, meta, kind, flags, aux = unpack_from(data, at)
             stop = at + 16 + length
             if stop > size:
                 break
             body = at + 16 + meta
             if (kind == REQ and flags & END) or kind in (CANCEL, DRAIN):
-                found.append((kind, stream, flags, data[at + 16 : body], data[body:stop]))
+                found.append((kind, stream, flags, data[at + 16 : body], data[body:stop], aux))
             elif kind == REQ:
-                self._open[stream] = (flags, data[at + 16 : body], [data[body:stop]])
+                self._open[stream] = (flags, data[at + 16 : body], [data[body:stop]], aux)
             elif kind == BODY and stream in self._open:
                 self._open[stream][2].append(data[body:stop])
                 if flags & END:
-                    first, head, parts = self._open.pop(stream)
-                    found.append((REQ, stream, first, head, b"".join(parts)))
+                    first, head, parts, left_ms = self._open.pop(stream)
+                    found.append((REQ, stream, first, head, b"".join(parts), left_ms))
             at = stop
         self._rest = data[at:] if at < size else b""
         return found

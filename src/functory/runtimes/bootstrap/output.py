@@ -10,6 +10,7 @@ A line is sent when it is complete, at once: whoever hangs in the next line shal
 from __future__ import annotations
 
 import io
+import json
 import os
 import sys
 
@@ -94,6 +95,21 @@ class Output:
             self._send(log.stream, log.partial)
         log.used = log.dropped = 0
         log.partial = b""
+
+    def note(self, value: object) -> None:
+        """Tells the node how far the request at hand is; ValueError for what is not JSON or longer than allowed."""
+        try:
+            text = json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+        except (TypeError, RecursionError) as failure:
+            raise ValueError(f"progress is not JSON: {failure}") from None
+        if len(text) > frames.NOTE_BYTES:
+            raise ValueError(f"progress of {len(text)} bytes: at most {frames.NOTE_BYTES} are allowed")
+        stream = self.current().stream
+        if stream and self.raw_fd < 0:
+            try:  # noqa: SIM105 - contextlib would cost every instance its import
+                self._pipe.write(frames.frame(stream, frames.NOTE, 0, 0, b"", text))
+            except frames.Gone:
+                pass  # as for text
 
     def _send(self, stream: int, data: bytes) -> None:
         try:

@@ -30,8 +30,8 @@ if __name__ == "__main__":
     _folders = [os.path.dirname(os.path.abspath(__file__)), sys.argv[1]]
     for _name in sys.argv[3:]:
         __import__(_name)
-    if sys.argv[3:]:  # for functions that run requests side by side
-        _load("coroutines", _folders), _load("threads", _folders)
+    if sys.argv[3:]:  # for functions that run requests side by side, and for programs of their own
+        _load("coroutines", _folders), _load("threads", _folders), _load("custom", _folders)
     _zygote, _confine = _load("zygote", _folders), _load("confine", _folders)
     _python = _load("runtime", _folders).Runtime(_confine.REQUEST_FD, _confine.REPLY_FD)
     _zygote.main(3, int(sys.argv[2]), _python.warm, _python.run)

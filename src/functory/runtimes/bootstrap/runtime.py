@@ -40,11 +40,19 @@ class Runtime:
 
     def run(self, spec: dict[str, Any]) -> int:
         """Serves `spec` until the node lets go; answers the exit code."""
+        if spec["argv"]:
+            from . import execute
+
+            execute.become(spec, (self._read_fd, self._write_fd))
         out, pipe = self._out, self._pipe
         out.raw_fd = -1
         gc.enable()
         try:
             _give_copies_their_own_chance()
+            if spec["program"]:
+                from . import custom
+
+                return custom.serve(spec, self._read_fd, pipe)
             try:
                 life = _Life(spec, self._read_fd, pipe, out)
             except Exception as failure:
@@ -107,7 +115,7 @@ class _Life:
         self._out = out
         self._pipe = pipe
         self._spec = spec
-        context.set_facts(spec)
+        context.set_facts(spec, out.note)
         load.set_path(spec["code_dir"], spec["layer_dirs"])
         handler = load.find(spec["handler"], "handler")
         initializer = load.find(spec["initializer"], "initializer") if spec["initializer"] else None

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Request = tuple[int, int, int, bytes, bytes]
+    Request = tuple[int, int, int, bytes, bytes, int]
 
 _log: contextvars.ContextVar[output.Log] = contextvars.ContextVar("functory_request")
 
@@ -88,7 +88,7 @@ class Threads:
         return self._ready.popleft() if self._ready else None
 
     def _handle(self, request: Request) -> None:
-        _, stream, flags, meta, event = request
+        _, stream, flags, meta, event, _ = request
         log = output.Log(stream)
         _log.set(log)
         raw = blocking.RawFlag()
