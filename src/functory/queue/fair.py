@@ -35,7 +35,10 @@ class Limits(NamedTuple):
 class Line:
     """One group: what it holds and may take."""
 
-    __slots__ = ("deficit", "group", "limits", "paused_ns", "running", "tokens", "tokens_ns", "waiting", "window")
+    __slots__ = (
+        "asked", "deficit", "group", "joins", "limits", "paused_ns", "running", "tokens", "tokens_ns", "waiting",
+        "window",
+    )  # fmt: skip
 
     def __init__(self, group: Group, limits: Limits, now_ns: int) -> None:
         self.group = group
@@ -43,6 +46,10 @@ class Line:
         self.running = 0
         self.waiting = False
         """Whether it is believed to have rows in line."""
+        self.joins = 0
+        """How often rows came into line."""
+        self.asked = 0
+        """`joins` when it was planned last."""
         self.window = float(limits.concurrency)
         self.deficit = 0
         self.paused_ns = 0
@@ -122,12 +129,14 @@ class Fair:
         """It has rows in line."""
         line = self.line(group, now_ns)
         line.waiting = True
+        line.joins += 1
         self._turns.setdefault(group, line)
 
     def left(self, group: Group) -> None:
-        """Its line is empty."""
-        line = self._turns.pop(group, None)
-        if line is not None:
+        """Its line was empty when it was asked for. News that came since then is newer than that."""
+        line = self._turns.get(group)
+        if line is not None and line.joins == line.asked:
+            del self._turns[group]
             line.waiting = False
             line.deficit = 0
 
@@ -148,6 +157,7 @@ class Fair:
                 idle += 1
                 continue
             idle = 0
+            line.asked = line.joins
             free -= count
             self._take(line, count)
             wants[group] = wants.get(group, 0) + count

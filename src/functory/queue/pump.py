@@ -122,6 +122,7 @@ class Pump:
         self._turn_due = False
         self._timers: dict[str, Timer] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._looking: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._running = False
         self._sweeping = False
@@ -134,12 +135,12 @@ class Pump:
         """Take back what earlier starts held, see who waits, begin."""
         await self._take_back()
         now = self._clock.monotonic_ns()
-        for group in await self._queue.lines(self._lane):
+        for group in sorted(await self._queue.lines(self._lane)):
             self._fair.joined(group, now)
         self._running = True
         self._tasks = [asyncio.get_running_loop().create_task(self._listen(), name=f"pump of lane {self._lane}")]
         self._every("beat", self._config.lease_ms / HEARTBEATS_PER_LEASE / 1000, self._beat)
-        self._every("net", self._config.lease_ms / SWEEPS_PER_LEASE / 1000, self._start_sweep)
+        self._every("net", self._config.lease_ms / SWEEPS_PER_LEASE / 1000, self._cast_net)
         self._start_sweep()
         self._turn()
 
@@ -153,7 +154,7 @@ class Pump:
             timer = self._clock.call_later(self._config.grace_s, self._idle.set)
             await self._idle.wait()
             timer.cancel()
-        for task in self._tasks:
+        for task in (*self._tasks, *filter(None, [self._looking])):
             task.cancel()
         for timer in self._timers.values():
             timer.cancel()
@@ -407,11 +408,28 @@ class Pump:
         while True:
             news = await self._queue.wait(self._lane)
             now = self._clock.monotonic_ns()
-            for group in news.groups:
+            for group in sorted(news.groups):
                 self._fair.joined(group, now)
             if news.groups:
                 self._soon()
             self._sweep_at(news.wake_ms)
+
+    def _cast_net(self) -> None:
+        """Whatever news should ever be missed is found here: lines and overdue rows, from the rows themselves."""
+        self._start_sweep()
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.get_running_loop().create_task(self._look())
+
+    async def _look(self) -> None:
+        try:
+            groups = await self._queue.lines(self._lane)
+        except errors.FunctoryError:
+            return
+        now = self._clock.monotonic_ns()
+        for group in sorted(groups):
+            self._fair.joined(group, now)
+        if groups:
+            self._soon()
 
     def _sweep_at(self, wake_ms: int) -> None:
         # A day at most: timers of years overflow, and the net sweeps far more often.
@@ -439,7 +457,7 @@ class Pump:
             return
         swept = future.result()
         now = self._clock.monotonic_ns()
-        for group in swept.ready:
+        for group in sorted(swept.ready):
             self._fair.joined(group, now)
         if swept.ready:
             self._soon()

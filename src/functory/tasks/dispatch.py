@@ -74,6 +74,7 @@ class Dispatch:
         limits_of: Callable[[str, str], Limits],
         cancel: Cancel,
         config: DispatchConfig,
+        said: Callable[[Leased, bytes], None] | None = None,
     ) -> None:
         self._invoke = invoke
         self._bodies = bodies
@@ -81,9 +82,10 @@ class Dispatch:
         self._clock = clock
         self._limits_of = limits_of
         self._cancel = cancel
+        self._said = said
         self._config = config
         self._stopping: set[int] = set()
-        self._jobs: set[asyncio.Task[None]] = set()
+        self._jobs: dict[asyncio.Task[None], None] = {}
         self.started_ms = 0
         """For statistics: how long the last row waited from being due to its start, in milliseconds."""
 
@@ -157,6 +159,7 @@ class Dispatch:
             trace_parent=head.decode(leased.head).trace_parent,
             attempt=leased.attempts + 1,
             task_id=leased.key,
+            on_note=None if self._said is None else partial(self._said, leased),
         )
         try:
             pending = self._invoke(invocation)
@@ -237,8 +240,8 @@ class Dispatch:
 
     def _spawn(self, job: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(job)
-        self._jobs.add(task)
-        task.add_done_callback(self._jobs.discard)
+        self._jobs[task] = None
+        task.add_done_callback(lambda ended: self._jobs.pop(ended, None))
 
 
 class _Collector:

@@ -26,6 +26,7 @@ from functory.tasks.bodies import Bodies
 from functory.tasks.configs import Configs, StoredConfigs
 from functory.tasks.deliver import Deliver, DeliverConfig
 from functory.tasks.dispatch import Cancel, Dispatch, DispatchConfig
+from functory.tasks.progress import Progress
 from functory.tasks.settle import Settle, SettleConfig
 from functory.tasks.tasks import Tasks
 
@@ -87,6 +88,7 @@ class TaskService:
         self._bodies = Bodies(blob, now_ms=queue.now_ms)
         self.configs = Configs(stored_configs)
         settle = Settle(now_ms=queue.now_ms, chance=chance, config=config.settle)
+        self._progress = Progress(queue, clock=clock)
         self._dispatch = Dispatch(
             invoke=invoke,
             bodies=self._bodies,
@@ -95,6 +97,7 @@ class TaskService:
             limits_of=limits_of,
             cancel=cancel,
             config=config.dispatch,
+            said=self._progress.said,
         )
         owner = f"{node}/{incarnation}"
         self.pump = Pump(
@@ -141,6 +144,7 @@ class TaskService:
         if collector is not None:
             collector.cancel()
             await asyncio.wait([collector])
+        self._progress.stop()
         started, self._started = self._started, []
         await lifecycle.stop_all(started)
         await self._dispatch.close()

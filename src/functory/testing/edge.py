@@ -19,7 +19,9 @@ import msgspec
 from functory.clock import Clock, SystemClock
 from functory.gateway.body import BodyConfig
 from functory.gateway.calls import Calls
+from functory.gateway.http_trigger import HttpTriggers
 from functory.gateway.server import Gateway, GatewayConfig
+from functory.gateway.targets import Targets
 from functory.instances.instance import InstanceLimits
 from functory.instances.pools import Pools, PoolsConfig
 from functory.invoke import pipeline
@@ -36,6 +38,7 @@ from functory.model.record import LogLines, Record
 from functory.model.usage import RateCard
 from functory.testing.instances import Handler, MemorySpawner
 from functory.web.nonces import Nonces
+from functory.web.tls import TlsSites
 from functory.web.tokens import CallTokens
 
 ACCOUNT = "1000000000000001"
@@ -148,6 +151,8 @@ class Edge:
         self.kept = kept
         self.recorder = recorder
         self.tokens = tokens
+        self.targets = gateway.targets
+        """Where tests put triggers and domains."""
         self._writers: list[asyncio.StreamWriter] = []
         self.token = tokens.make(
             Principal(account_id=ACCOUNT, access_key_id=KEY.access_key_id, scope=Scope.ADMIN), None, 3600
@@ -211,6 +216,9 @@ async def edge(
     app: Any = _no_app,
     pools_config: PoolsConfig | None = None,
     admit: AdmitConfig | None = None,
+    chance: Callable[[], float] = lambda: 1.0,
+    domain: str = "",
+    tls: TlsSites | None = None,
     **gateway: Any,
 ) -> AsyncIterator[Edge]:
     """A running edge; by default with one function `echo`."""
@@ -231,8 +239,8 @@ async def edge(
 
     config = pools_config or PoolsConfig(grace_s=0.2, limits=InstanceLimits(start_timeout_s=2))
     pools = Pools(clock=clock, spawner=spawner, prepare=prepare, config=config)
-    routes, kept = Routes(), Kept()
-    recorder = Recorder(kept, clock=clock, config=RecordConfig(flush_s=0.01))
+    routes, kept = Routes(chance), Kept()
+    recorder = Recorder(kept, clock=clock, config=RecordConfig(flush_s=0.01, retry_s=0.01))
     invoke, admission = pipeline.build(
         routes=routes,
         pools=pools,
@@ -247,14 +255,18 @@ async def edge(
     tokens = CallTokens(b"t" * 32, clock, keys)
     new_id = ids.request_id_maker(7, clock.now_s)
     calls = Calls(invoke=invoke, clock=clock, new_request_id=new_id, keys=keys, nonces=Nonces(), tokens=tokens)
+    targets = Targets(ACCOUNT, domain)
     with tempfile.TemporaryDirectory() as folder:
         body = gateway.pop("body", None) or BodyConfig(folder=folder)
         server = Gateway(
             calls=calls,
+            targets=targets,
+            triggers=HttpTriggers(invoke=invoke, clock=clock, new_request_id=new_id, keys=keys, folder=folder),
             app=app,
             clock=clock,
             new_request_id=new_id,
             config=GatewayConfig(port=0, body=body, grace_s=0.2, **gateway),
+            tls=tls,
         )
         services = (pools, recorder, server)
         for service in services:

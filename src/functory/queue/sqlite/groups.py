@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import apsw
 
+from functory.model import errors
 from functory.queue.base import Group
 from functory.queue.sqlite.rows import SQL
 
@@ -17,6 +18,7 @@ class Groups:
         self._ids: dict[Group, int] = {}
         self._groups: dict[int, Group] = {}
         self._unsaved: set[Group] = set()
+        self._last = 0
 
     def load(self, rows: Iterable[tuple[int, int, str, str]]) -> None:
         """What is stored."""
@@ -24,13 +26,16 @@ class Groups:
             group = Group(lane, account_id, name)
             self._ids[group] = id_
             self._groups[id_] = group
+            self._last = max(self._last, id_)
         self._unsaved.clear()
 
     def id_of(self, group: Group) -> int:
         """Its number; a new one if it has none."""
         id_ = self._ids.get(group)
         if id_ is None:
-            id_ = self._ids[group] = len(self._groups) + 1
+            # Not their count: a number whose first row was never stored leaves a gap.
+            self._last += 1
+            id_ = self._ids[group] = self._last
             self._groups[id_] = group
             self._unsaved.add(group)
         return id_
@@ -51,7 +56,7 @@ class Groups:
         """Rows to write before these groups' first rows."""
         if not self._unsaved:
             return []
-        return [(self._ids[group], *group) for group in set(groups) & self._unsaved]
+        return [(self._ids[group], *group) for group in sorted(set(groups) & self._unsaved)]
 
     def saved(self, rows: Iterable[tuple[int, int, str, str]]) -> None:
         """These rows are durable."""
@@ -60,6 +65,12 @@ class Groups:
 
 
 def save(connection: apsw.Connection, rows: Iterable[tuple[int, int, str, str]]) -> None:
-    """Write groups; harmless for those that are there."""
+    """Write groups; harmless for those that are there.
+
+    `Unavailable` if a group has another number: then another process works on this database, and rows of ours would
+    land in its groups.
+    """
     for row in rows:
         connection.execute(SQL["add_group"], row)
+        if connection.execute(SQL["group_id"], row[1:]).fetchone() != (row[0],):
+            raise errors.Unavailable(f"another process gave the work of '{row[3]}' a number of its own")

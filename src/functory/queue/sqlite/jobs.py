@@ -42,18 +42,17 @@ def put(connection: apsw.Connection, new_groups: GroupRows, items: Sequence[Valu
 
 
 def settle(connection: apsw.Connection, new_groups: GroupRows, changes: Sequence[Change]) -> list[Moved]:
-    """Makes moves, each for itself fenced."""
-    groups.save(connection, new_groups)
+    """Makes moves, each for itself fenced. What is fenced leaves no trace, not even a new group."""
     if len(changes) > 1:
         connection.execute("SAVEPOINT batch")
-        if _all_moved(connection, changes):
+        if _all_moved(connection, new_groups, changes):
             connection.execute("RELEASE batch")
             return [Moved.DONE] * len(changes)
         connection.execute("ROLLBACK TO batch; RELEASE batch")
-    return [_settle_one(connection, change) for change in changes]
+    return [_settle_one(connection, new_groups, change) for change in changes]
 
 
-def _all_moved(connection: apsw.Connection, changes: Sequence[Change]) -> bool:
+def _all_moved(connection: apsw.Connection, new_groups: GroupRows, changes: Sequence[Change]) -> bool:
     by_query: dict[str, list[Values]] = {}
     puts: list[Values] = []
     for change in changes:
@@ -62,16 +61,19 @@ def _all_moved(connection: apsw.Connection, changes: Sequence[Change]) -> bool:
     if not all(_all_changed(connection, SQL[query], batch) for query, batch in by_query.items()):
         return False
     if puts:
+        groups.save(connection, new_groups)
         connection.executemany(SQL["put"], puts)
     return True
 
 
-def _settle_one(connection: apsw.Connection, change: Change) -> Moved:
+def _settle_one(connection: apsw.Connection, new_groups: GroupRows, change: Change) -> Moved:
     if not _changed(connection, SQL[change.query], change.values):
         id_, epoch = change.move.ref
         now = connection.execute(SQL["state_of"], (id_,)).fetchone()
         stopping = now == (TaskState.STOPPING, epoch) and change.move.to is not TaskState.STOPPING
         return Moved.STOPPING if stopping else Moved.FENCED
+    if change.puts:
+        groups.save(connection, new_groups)
     for item in change.puts:
         connection.execute(SQL["put"], item)
     return Moved.DONE

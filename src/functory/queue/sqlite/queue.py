@@ -97,10 +97,11 @@ class SqliteQueue:
         new_groups = self._groups.unsaved(item.group for item in puts)
 
         def settled(results: list[Moved]) -> list[Moved]:
-            self._groups.saved(new_groups)
-            self._tell(puts, now)
-            pairs = zip(moves, results, strict=True)
-            self._back([move for move, result in pairs if result is Moved.DONE and move.to in WAITING], now)
+            done = [move for move, result in zip(moves, results, strict=True) if result is Moved.DONE]
+            if any(move.puts for move in done):
+                self._groups.saved(new_groups)
+            self._tell([item for move in done for item in move.puts], now)
+            self._back([move for move in done if move.to in WAITING], now)
             return results
 
         return self._submit(lambda connection: jobs.settle(connection, new_groups, changes), settled)

@@ -38,6 +38,10 @@ SELECT body FROM {table} WHERE kind = :kind AND account_id = :account_id AND nam
     AND (:after_name = '' OR (name, key) < (:after_name, :after_key))
 ORDER BY key DESC LIMIT :limit;
 
+-- name: count
+-- How many rows of one kind a function has.
+SELECT count(*) FROM {table} WHERE kind = ? AND account_id = ? AND name = ?;
+
 -- name: every
 -- All rows of a kind.
 SELECT body FROM {table} WHERE kind = ? ORDER BY account_id, name, key;

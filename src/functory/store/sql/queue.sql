@@ -7,7 +7,12 @@ SELECT id, lane, account_id, name FROM queue_groups;
 
 -- name: add_group
 -- A group; harmless if it is there.
-INSERT INTO queue_groups (id, lane, account_id, name) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING;
+INSERT INTO queue_groups (id, lane, account_id, name) VALUES (?, ?, ?, ?)
+ON CONFLICT (lane, account_id, name) DO NOTHING;
+
+-- name: group_id
+-- The number of a group.
+SELECT id FROM queue_groups WHERE lane = ? AND account_id = ? AND name = ?;
 
 -- name: last_id
 -- The largest id given.

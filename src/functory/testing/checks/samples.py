@@ -69,9 +69,19 @@ def record(second: int, number: int = 0, *, node: int = 1, name: str = "hello", 
     return msgspec.structs.replace(plain, **changes)
 
 
-def log(second: int, number: int = 0, text: bytes = b"hi\n", *, name: str = "hello", at_ms: int = 0) -> LogLines:
+def log(
+    second: int,
+    number: int = 0,
+    text: bytes = b"hi\n",
+    *,
+    name: str = "hello",
+    at_ms: int = 0,
+    account_id: str = ACCOUNT,
+) -> LogLines:
     """What the request `request_id(second, number)` printed."""
-    return LogLines(request_id=request_id(second, number), function_name=name, at_ms=at_ms, text=text, account_id=ACCOUNT)
+    return LogLines(
+        request_id=request_id(second, number), function_name=name, at_ms=at_ms, text=text, account_id=account_id
+    )
 
 
 def key(access_key_id: str, **changes: Any) -> AccessKey:

@@ -12,7 +12,7 @@ from functory.model import errors
 from functory.model.account import Scope
 from functory.model.function import LayerRef
 from functory.store.base import Store
-from functory.testing.checks import samples, store_requests
+from functory.testing.checks import samples, store_bindings, store_parts, store_requests
 from functory.testing.checks.samples import Check, MakeStore
 
 
@@ -234,6 +234,14 @@ async def _refuses(store: Store) -> None:
         store.functions.all(),
         store.keys.put(samples.key("k")),
         store.keys.all(),
+        store.keys.delete("k"),
+        store.versions.all(),
+        store.aliases.get(samples.ACCOUNT, "hello", "prod"),
+        store.async_configs.all(),
+        store.layer_versions.names(samples.ACCOUNT),
+        store.accounts.all(),
+        store.audit.append([]),
+        store.audit.list(samples.ACCOUNT),
         store.keys.secret("s", b"x"),
         store.layers.put("k", LayerRef(arn="a", digest="d")),
         store.layers.get("k"),
@@ -285,8 +293,10 @@ CHECKS: tuple[Check, ...] = (
     what_was_handed_in_before_the_stop_is_answered,
     a_caller_who_goes_away_disturbs_nobody,
     *store_requests.CHECKS,
+    *store_bindings.CHECKS,
+    *store_parts.CHECKS,
 )
 """What every store promises."""
 
-DURABLE_CHECKS: tuple[Check, ...] = (everything_is_there_after_a_new_start,)
+DURABLE_CHECKS: tuple[Check, ...] = (everything_is_there_after_a_new_start, *store_parts.DURABLE_CHECKS)
 """What stores that outlive their process promise too."""

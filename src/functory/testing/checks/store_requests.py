@@ -96,7 +96,9 @@ async def what_is_no_request_id_is_not_found(make: MakeStore) -> None:
             await samples.raises(errors.RequestNotFound, store.requests.get(ACCOUNT, bad))
             await samples.raises(errors.RequestNotFound, store.requests.list(ACCOUNT, before=bad))
             await samples.raises(errors.RequestNotFound, store.requests.logs(bad))
-            await samples.raises(errors.RequestNotFound, store.requests.function_logs(samples.ACCOUNT, "hello", after=bad))
+            await samples.raises(
+                errors.RequestNotFound, store.requests.function_logs(samples.ACCOUNT, "hello", after=bad)
+            )
 
 
 async def a_batch_with_a_bad_request_id_is_refused_whole(make: MakeStore) -> None:

@@ -1,0 +1,311 @@
+"""`task`: asynchronous tasks, handed over, looked at, steered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+from rich.text import Text
+
+from functory.cli import screen, task_tables, words
+from functory.cli.command import Command, Commands, connected, reading
+from functory.cli.failures import Exit, Failed
+from functory.cli.follow import EVERY_S
+from functory.cli.invoke import read_payload
+from functory.cli.task_watch import watch
+from functory.sdk import Client, SdkError, Submitted
+
+STATES = ("Enqueued", "Retrying", "Running", "Stopping", "Succeeded", "Failed", "Expired", "Stopped")
+ENDED = STATES[4:]
+
+
+class _Task(Commands):
+    headings = (
+        ("Hand over", ("submit",)),
+        ("Look", ("ls", "show", "why", "tail")),
+        ("Steer", ("stop", "rerun")),
+        ("Deliveries of ends", ("dead", "redeliver", "secret")),
+    )
+
+
+@click.group(
+    cls=_Task,
+    examples=("functory task submit hello", "functory task ls hello", "functory task show hello nightly-7"),
+)
+def task() -> None:
+    """Run work later: submit tasks, follow them, run them again.
+
+    A task that was accepted is kept on disk until it has ended: the node retries it, survives kills and
+    power cuts with it, and tells whoever is to be told of its end.
+    """
+
+
+@task.command(
+    cls=Command,
+    examples=(
+        "functory task submit hello -e hi",
+        "functory task submit report --id nightly-7 --delay 60",
+        "functory task submit thumbnail -f photo.jpg --wait",
+    ),
+)
+@click.argument("name")
+@click.argument("stdin", metavar="[-]", type=click.Choice(["-"]), required=False)
+@click.option("-e", "--event", metavar="TEXT", help="Send this text.")
+@click.option(
+    "-f", "--file", type=click.Path(path_type=Path, allow_dash=True), help="Send a file's content; - = input."
+)
+@click.option("--id", "task_id", metavar="ID", default="", help="The task's id; a second one of it is refused.")
+@click.option("--delay", type=click.FloatRange(0, 3600), default=0, help="Start it so many seconds later.")
+@click.option("--priority", type=click.IntRange(0, 9), help="0 goes first, 9 last. Default: 5.")
+@click.option("--qualifier", metavar="NAME", default="", help="Version or alias. Default: LATEST.")
+@click.option("--wait", is_flag=True, help="Wait for its end and print its answer.")
+@reading
+@connected
+def submit(
+    client: Client,
+    name: str,
+    stdin: str | None,
+    event: str | None,
+    file: Path | None,
+    task_id: str,
+    delay: float,
+    priority: int | None,
+    qualifier: str,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Hand a task over. Its id goes to standard output once it is durable."""
+    payload = read_payload(stdin, event, file)
+    accepted = client.submit(name, payload, task_id=task_id, delay_s=delay, priority=priority, qualifier=qualifier)
+    tell_accepted(client, accepted, wait=wait, as_json=as_json)
+
+
+def tell_accepted(client: Client, accepted: Submitted, *, wait: bool, as_json: bool) -> None:
+    """The id of a task; with `wait` its answer, once it is there."""
+    if not wait:
+        if as_json:
+            screen.json(msgspec.json.encode({"taskId": accepted.task_id, "requestId": accepted.request_id}))
+        else:
+            screen.out.print(accepted.task_id, soft_wrap=True)
+        return
+    with screen.waiting(f"{accepted.task_id} runs"):
+        ended = accepted.wait()
+    if as_json:
+        screen.json(ended.to_json())
+    else:
+        screen.raw(client.tasks.result(accepted.function, accepted.task_id) if ended.succeeded else b"")
+        screen.err.print(task_tables.title(ended), soft_wrap=True)
+        if not ended.succeeded:
+            screen.note(ended.task_error_message[:2000])
+    if not ended.succeeded:
+        raise Failed(Exit.FUNCTION_ERROR)
+
+
+@task.command(
+    cls=Command,
+    examples=(
+        "functory task ls --summary",
+        "functory task ls hello --status Failed",
+        "functory task ls hello --prefix nightly- --json | jq -r .[].taskId",
+    ),
+)
+@click.argument("name", default="")
+@click.option("--summary", is_flag=True, help="Count them by state, per function. Without NAME this is meant.")
+@click.option("--status", type=click.Choice(STATES, case_sensitive=False), help="Only those that stand there.")
+@click.option("--prefix", default="", metavar="TEXT", help="Only those whose id starts so.")
+@click.option("--qualifier", metavar="NAME", default="", help="Only those of this version or alias.")
+@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="How many to show.")
+@reading
+@connected
+def ls(
+    client: Client,
+    name: str,
+    summary: bool,
+    status: str | None,
+    prefix: str,
+    qualifier: str,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List the tasks of NAME, newest at the end, or count those of all functions."""
+    if summary or not name:
+        counts = client.tasks.summary(name)
+        if as_json:
+            screen.json(msgspec.json.encode(counts))
+        elif counts:
+            screen.out.print(task_tables.summary(counts))
+        else:
+            screen.note("No tasks yet. Submit one: functory task submit NAME -e hello")
+        return
+    found = []
+    pages = client.tasks.list(name, status=status or "", prefix=prefix, qualifier=qualifier, limit=min(limit, 100))
+    for one in pages:
+        found.append(one)
+        if len(found) == limit:
+            break
+    if as_json:
+        screen.json(msgspec.json.encode(found))
+    elif found:
+        screen.out.print(task_tables.listed(found[::-1], screen.out.width))
+    else:
+        screen.note(f"{name} has no such tasks.")
+
+
+@task.command(cls=Command, examples=("functory task show hello nightly-7", "functory task show hello nightly-7 --json"))
+@click.argument("name")
+@click.argument("task_id")
+@reading
+@connected
+def show(client: Client, name: str, task_id: str, as_json: bool) -> None:
+    """Show one task: its history, payload, answer, and why it waits if it does."""
+    found = client.tasks.get(name, task_id)
+    if as_json:
+        screen.json(found.to_json())
+        return
+    screen.out.print(task_tables.title(found), soft_wrap=True)
+    screen.out.print()
+    screen.out.print(task_tables.history(found))
+    screen.out.print()
+    screen.out.print(task_tables.details(found))
+    if not found.ended and found.status in ("Enqueued", "Retrying"):
+        screen.note(f"\nIt waits: {client.tasks.why(name, task_id).message}.")
+
+
+@task.command(cls=Command, examples=("functory task why hello nightly-7",))
+@click.argument("name")
+@click.argument("task_id")
+@reading
+@connected
+def why(client: Client, name: str, task_id: str, as_json: bool) -> None:
+    """Say why a task waits."""
+    found = client.tasks.why(name, task_id)
+    if as_json:
+        screen.json(found.to_json())
+    else:
+        screen.out.print(Text.assemble((found.reason, "bold"), f": {found.message}"), soft_wrap=True)
+
+
+@task.command(cls=Command, examples=("functory task tail hello", "functory task tail hello --json | jq .status"))
+@click.argument("name")
+@reading
+@connected
+def tail(client: Client, name: str, as_json: bool) -> None:
+    """Follow the tasks of NAME as they move on, until Ctrl-C."""
+    for found in watch(client.tasks, name, every_s=EVERY_S):
+        if as_json:
+            screen.json(found.to_json())
+        else:
+            screen.out.print(task_tables.line(found), soft_wrap=True)
+
+
+@task.command(cls=Command, examples=("functory task stop hello nightly-7",))
+@click.argument("name")
+@click.argument("task_id")
+@connected
+def stop(client: Client, name: str, task_id: str) -> None:
+    """Stop a task: at once while it waits; one that runs is asked to end, then ended."""
+    client.tasks.stop(name, task_id)
+    now = client.tasks.get(name, task_id)
+    done = "stopped" if now.ended else "is being stopped:"
+    screen.err.print(Text.assemble(("✓ ", "green"), f"{done} ", (task_id, "bold")), soft_wrap=True)
+
+
+@task.command(
+    cls=Command,
+    examples=(
+        "functory task rerun hello nightly-7",
+        "functory task rerun hello nightly-7 -e corrected --wait",
+        "functory task rerun hello --all --status Failed --prefix nightly-",
+    ),
+)
+@click.argument("name")
+@click.argument("task_id", default="")
+@click.option("-e", "--event", metavar="TEXT", help="Send this text instead of its payload.")
+@click.option(
+    "-f", "--file", type=click.Path(path_type=Path, allow_dash=True), help="Send a file's content instead; - = input."
+)
+@click.option("--id", "new_id", metavar="ID", default="", help="The new task's id.")
+@click.option("--all", "many", is_flag=True, help="All that ended as --status says, instead of one.")
+@click.option(
+    "--status", "statuses", multiple=True, type=click.Choice(ENDED, case_sensitive=False),
+    help="With --all: those that ended so; may be repeated. Default: Failed and Expired.",
+)  # fmt: skip
+@click.option("--prefix", default="", metavar="TEXT", help="With --all: those whose id starts so.")
+@click.option("--wait", is_flag=True, help="Wait for the end of the one and print its answer.")
+@reading
+@connected
+def rerun(
+    client: Client,
+    name: str,
+    task_id: str,
+    event: str | None,
+    file: Path | None,
+    new_id: str,
+    many: bool,
+    statuses: tuple[str, ...],
+    prefix: str,
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Run ended tasks again, as new tasks; the old ones stay as they are."""
+    if many == bool(task_id):
+        raise click.UsageError("name one task, or say --all")
+    if not many:
+        if statuses or prefix:
+            raise click.UsageError("--status and --prefix go with --all")
+        payload = None if event is None and file is None else read_payload(None, event, file)
+        tell_accepted(
+            client, client.tasks.rerun(name, task_id, payload=payload, new_id=new_id), wait=wait, as_json=as_json
+        )
+        return
+    if wait or new_id or event is not None or file is not None:
+        raise click.UsageError("--all runs each with its own payload, and waits for none")
+    started = list(client.tasks.rerun_many(name, statuses=statuses or ("Failed", "Expired"), prefix=prefix))
+    if as_json:
+        screen.json(msgspec.json.encode(started))
+    else:
+        screen.err.print(Text.assemble(("✓ ", "green"), f"{words.count(len(started), 'task')} run again"))
+
+
+@task.command(cls=Command, examples=("functory task dead", "functory task dead --json | jq .[].error"))
+@reading
+@connected
+def dead(client: Client, as_json: bool) -> None:
+    """List ends of tasks that no destination took, newest at the end."""
+    found = client.tasks.dead()
+    if as_json:
+        screen.json(msgspec.json.encode(found))
+    elif found:
+        screen.out.print(task_tables.dead(found[::-1], screen.out.width))
+        screen.note("\nSend them again: functory task redeliver --all")
+    else:
+        screen.note("Everything was delivered, or still is being tried.")
+
+
+@task.command(
+    cls=Command,
+    examples=("functory task redeliver https://example.com/hook 42", "functory task redeliver --all"),
+)
+@click.argument("destination", default="")
+@click.argument("key", default="")
+@click.option("--all", "many", is_flag=True, help="All that functory task dead lists, of DESTINATION if it is named.")
+@connected
+def redeliver(client: Client, destination: str, key: str, many: bool) -> None:
+    """Send dead deliveries again: one by its key, or all."""
+    if many == bool(key):
+        raise click.UsageError("name a destination and a key, as functory task dead shows them, or say --all")
+    wanted = [one for one in client.tasks.dead() if destination in ("", one.destination) and (many or one.key == key)]
+    if not wanted and not many:
+        raise SdkError(f"no dead delivery {key} to {destination}", hint="functory task dead lists them")
+    again = sum(client.tasks.redeliver(one) for one in wanted)
+    sent = f"{words.count(again, 'delivery', 'deliveries')} sent again"
+    before = f", {len(wanted) - again:,} were before" if len(wanted) > again else ""
+    screen.err.print(Text.assemble(("✓ ", "green"), sent + before))
+
+
+@task.command(cls=Command, examples=("functory task secret",))
+@connected
+def secret(client: Client) -> None:
+    """Print what deliveries by HTTP are signed with, to check x-functory-signature."""
+    screen.out.print(client.tasks.delivery_secret(), soft_wrap=True)

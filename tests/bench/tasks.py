@@ -1,0 +1,239 @@
+"""`./dev bench tasks`: durable tasks through HTTP, beside Celery and Dramatiq on Redis in the same run.
+
+Promises measured here (SPECIFICATION.md): submits per second, tasks per second end to end, accept to start at 1,000/s,
+a long line of one function against another's first task, the price of a limit. The disk is synced before every 202.
+Load generator, node, instances and peers share the machine's cores. Each rate is the median of the rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from rich.console import Console
+from rich.table import Table
+
+from bench._call import servers
+from bench._call.load import cpu_ns, wrk
+from bench._tasks import paced, peers
+from bench._tasks.paced import Timed
+from bench.call import zipped
+from functory.sdk import Client
+from functory.sdk import credentials as creds
+
+BODY = b"x" * 100
+NOOP = "async def handler(event, context):\n    return b''\n"
+CLOCK = "import time\n\nasync def handler(event, context):\n    return str(time.monotonic_ns())\n"
+SLOW = "import time\n\ndef handler(event, context):\n    time.sleep(0.2)\n"
+ENDED = {"Succeeded", "Failed", "Expired", "Stopped"}
+
+
+@dataclass
+class Bench:
+    """A node and what is asked of it."""
+
+    node: servers.Server
+    client: Client
+    token: str
+    seconds: float
+
+    def make(self, name: str, source: str, concurrency: int, reserved: int = 0) -> None:
+        """A function; `reserved`: its own limit."""
+        fields = {"runtime": "python3", "handler": "index.handler", "memorySize": 512, "cpu": 0.35, "timeout": 60}
+        self.client.functions.create(name, {**fields, "instanceConcurrency": concurrency}, zipped(source))
+        if reserved:
+            path = f"/2023-03-30/functions/{name}/concurrency"
+            body = b'{"reservedConcurrency": %d}' % reserved
+            self.client._transport.call("PutConcurrencyConfig", "PUT", path, body=body)
+
+    def submit(self, name: str, *, delay_s: int = 0) -> float:
+        """Submits per second from 64 connections."""
+        headers = {
+            "Authorization": f"Bearer {self.token}",
+            "Content-Type": "application/octet-stream",
+            "X-Fc-Invocation-Type": "Async",
+        }
+        if delay_s:
+            headers["X-Fc-Async-Delay"] = str(delay_s)
+        url = f"{self.node.url}/2023-03-30/functions/{name}/invocations"
+        load = wrk(url, connections=64, seconds=self.seconds, pid=self.node.pid, body=BODY, headers=headers)
+        if load.errors:
+            raise RuntimeError(f"{load.errors} submissions were not answered 202")
+        return load.rps
+
+    def counts(self, name: str) -> dict[str, int]:
+        """How many tasks stand where."""
+        found = self.client.tasks.summary(name)
+        return found[0].counts if found else {}
+
+    def drain(self, name: str) -> int:
+        """Waits for all ends; how many there are."""
+        while not (counts := self.counts(name)).keys() <= ENDED:
+            time.sleep(0.02)
+        return sum(counts.values())
+
+    def end_to_end(self, name: str) -> tuple[float, float]:
+        """Tasks per second from the first submission to the last end, and the node's processor time for each, in µs."""
+        before, cpu, begin = self.drain(name), cpu_ns(self.node.pid), time.monotonic()
+        self.submit(name)
+        done = self.drain(name) - before
+        return done / (time.monotonic() - begin), (cpu_ns(self.node.pid) - cpu) / 1000 / done
+
+    def paced(self, name: str, rate: int, count: int, prefix: str) -> list[Timed]:
+        """Tasks at a steady rate."""
+        return paced.run(self.client, self.node.url, self.token, name, rate=rate, count=count, prefix=prefix)
+
+    def memory_mb(self) -> float:
+        """What the node holds resident."""
+        status = Path(f"/proc/{self.node.pid}/status").read_text()
+        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+    def backlog(self, name: str, count: int) -> int:
+        """A line at least so long."""
+        while (waiting := self.counts(name).get("Enqueued", 0)) < count:
+            self.submit(name)
+        return waiting
+
+
+def main() -> int:
+    """Measures, prints, and answers 0 if every promise is kept."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--seconds", type=float, default=3.0)
+    options.add_argument("--backlog", type=int, default=100_000, help="tasks in line of the function with a long line")
+    options.add_argument("--peer-tasks", type=int, default=3000)
+    options.add_argument("--no-peers", action="store_true", help="leave Celery and Dramatiq out")
+    chosen = options.parse_args()
+    console = Console(width=130)
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        node = stack.enter_context(servers.node())
+        client = stack.enter_context(Client(creds.read(node.data / "credentials.json")))
+        bench = Bench(node, client, client.create_token().token, chosen.seconds)
+        figures = _measure(bench, chosen)
+        reason = "they were left out" if chosen.no_peers else peers.missing()
+        found = [] if reason else [peers.celery(folder, chosen.peer_tasks), peers.dramatiq(folder, chosen.peer_tasks)]
+    _print(console, figures, found, reason)
+    return _verdict(console, figures, found)
+
+
+@dataclass
+class Figures:
+    """What was measured."""
+
+    submits: float
+    tasks: float
+    cpu_us: float
+    limited: float
+    starts: list[Timed]
+    solo: list[Timed]
+    beside: list[Timed]
+    line: int
+    memory_mb: float
+    """The node's own, with the line."""
+
+
+def _measure(bench: Bench, chosen: argparse.Namespace) -> Figures:
+    bench.make("later", NOOP, 64)
+    bench.make("noop", NOOP, 64)
+    bench.make("limited", NOOP, 64, reserved=64)
+    bench.make("clock", CLOCK, 64)
+    bench.make("slow", SLOW, 1, reserved=1)
+    bench.end_to_end("noop"), bench.end_to_end("limited")  # warm-up, not counted
+    bench.paced("clock", 200, 100, "w")
+    submits, runs, limited = [], [], []
+    for _ in range(chosen.rounds):
+        submits.append(bench.submit("later", delay_s=3600))
+        runs.append(bench.end_to_end("noop"))
+        limited.append(bench.end_to_end("limited")[0])
+    starts = bench.paced("clock", 1000, int(1000 * bench.seconds), "r")
+    solo = bench.paced("clock", 50, 200, "s")
+    line = bench.backlog("slow", chosen.backlog)
+    beside = bench.paced("clock", 50, 200, "b")
+    memory_mb = bench.memory_mb()
+    return Figures(
+        submits=statistics.median(submits),
+        tasks=statistics.median(rate for rate, _ in runs),
+        cpu_us=statistics.median(cpu for _, cpu in runs),
+        limited=statistics.median(limited),
+        starts=starts,
+        solo=solo,
+        beside=beside,
+        line=line,
+        memory_mb=memory_mb,
+    )
+
+
+def _ms(times: list[Timed], part: int, *, from_send: bool = False) -> float:
+    """A percentile from the 202 (or from sending) to the start. What started before its 202 was here counts as 0."""
+    waits = sorted(max(0, one.started_ns - (one.sent_ns if from_send else one.accepted_ns)) for one in times)
+    return waits[min(len(waits) - 1, len(waits) * part // 100)] / 1e6
+
+
+def _print(console: Console, figures: Figures, found: list[peers.Peer], reason: str) -> None:
+    table = Table(title="Durable tasks of 100 bytes, median of the rounds")
+    for heading in ("what", "submits/s", "tasks/s end to end", "node CPU µs/task"):
+        table.add_column(heading, justify="left" if heading == "what" else "right")
+    table.add_row("Functory, submits alone, HTTP, c=64", f"{figures.submits:,.0f}", "", "")
+    table.add_row("Functory, submitted and run, HTTP, c=64", "", f"{figures.tasks:,.0f}", f"{figures.cpu_us:.0f}")
+    table.add_row("the same with a reserved concurrency of 64", "", f"{figures.limited:,.0f}", "")
+    for peer in found:
+        table.add_row(f"{peer.name}, one producer, 2 workers", f"{peer.submits:,.0f}", f"{peer.tasks:,.0f}", "")
+    console.print(table)
+    if reason:
+        console.print(f"No peers: {reason}.")
+    waits = Table(title="Milliseconds to the start of the function")
+    for heading in ("what", "p50 from the 202", "p99 from the 202", "p50 from sending", "p99 from sending"):
+        waits.add_column(heading, justify="left" if heading == "what" else "right")
+    for name, times in (
+        ("at 1,000 tasks/s", figures.starts),
+        ("at 50 tasks/s, nothing else", figures.solo),
+        (f"at 50 tasks/s, beside a line of {figures.line:,}", figures.beside),
+    ):
+        cells = [_ms(times, part, from_send=sending) for sending in (False, True) for part in (50, 99)]
+        waits.add_row(name, *(f"{cell:.2f}" for cell in cells))
+    console.print(waits)
+
+
+def _verdict(console: Console, figures: Figures, found: list[peers.Peer]) -> int:
+    solo, beside = (_ms(times, 99, from_send=True) for times in (figures.solo, figures.beside))
+    checks = [
+        ("durable submits per second, c=64", figures.submits, ">=", 10_000.0, ""),
+        ("tasks per second end to end", figures.tasks, ">=", 5_000.0, ""),
+        ("accept to start at 1,000/s, p50", _ms(figures.starts, 50), "<=", 1.0, "ms"),
+        ("accept to start at 1,000/s, p99", _ms(figures.starts, 99), "<=", 50.0, "ms"),
+        (f"the node's memory with {figures.line:,} tasks in line", figures.memory_mb, "<=", 300.0, "MB"),
+        ("a first task's p99 beside a long line over alone", beside / solo, "<=", 2.0, "×"),
+        (
+            "the price of a limit of its own over the node's",
+            (1 - figures.limited / figures.tasks) * 100,
+            "<=",
+            15.0,
+            "%",
+        ),
+    ]
+    if found:
+        checks.append(("tasks per second over Celery's", figures.tasks / found[0].tasks, ">=", 10.0, "×"))
+    console.print()
+    kept = True
+    for name, value, sense, limit, unit in checks:
+        good = value <= limit if sense == "<=" else value >= limit
+        kept = kept and good
+        mark = "[green]kept[/]" if good else "[red]not kept[/]"
+        console.print(f"{mark}  {name}: {value:,.1f} {unit} (promised {sense} {limit:,.0f} {unit})")
+    for peer in found:
+        submits, tasks = figures.submits / peer.submits, figures.tasks / peer.tasks
+        console.print(f"over {peer.name}: {submits:.1f} × submits, {tasks:.1f} × tasks")
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
