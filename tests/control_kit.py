@@ -21,6 +21,7 @@ from functory.control.app import create_app
 from functory.control.parts import ControlParts, Limits
 from functory.model import errors, ids
 from functory.model.account import AccessKey, Scope
+from functory.model.audit import AuditEvent
 from functory.model.function import Function, LayerRef
 from functory.model.instance import InstanceView
 from functory.store.memory import MemoryStore
@@ -146,12 +147,12 @@ class MemoryLayerBuilder:
     def __init__(self, store: MemoryStore) -> None:
         self._store = store
 
-    async def build(self, requirements: str, runtime: str) -> BuiltLayer:
+    async def build(self, requirements: str, runtime: str, account_id: str) -> BuiltLayer:
         digest = hashlib.sha256(f"{runtime}\n{requirements}".encode()).hexdigest()
         found = await self._store.layers.get(digest)
         if found is not None:
             return BuiltLayer(found, False, 0.0)
-        arn = f"acs:fc:local:{ACCOUNT}:layers/deps-{digest[:12]}/versions/1"
+        arn = f"acs:fc:local:{account_id}:layers/deps-{digest[:12]}/versions/1"
         layer = LayerRef(arn=arn, digest=digest, size_bytes=len(requirements))
         await self._store.layers.put(digest, layer)
         return BuiltLayer(layer, True, 0.25)
@@ -177,6 +178,7 @@ class Control:
     views: list[InstanceView] = field(default_factory=list)
     changed: list[Function] = field(default_factory=list)
     deleted: list[Function] = field(default_factory=list)
+    audited: list[AuditEvent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         secret = b"a secret of the node of 32 bytes"
@@ -201,6 +203,8 @@ class Control:
             node_info=self.node_info,
             on_function_changed=self.changed.append,
             on_function_deleted=self.deleted.append,
+            owner_account=lambda: ACCOUNT,
+            on_call=self.audited.append,
             limits=self.limits,
         )
         self.app = create_app(self.parts)

@@ -27,7 +27,9 @@ def clean_environment() -> dict[str, str]:
 class NodeProcess:
     """`functory up` in a folder of its own."""
 
-    def __init__(self, folder: Path, *flags: str) -> None:
+    def __init__(self, folder: Path, *flags: str, prefix: tuple[str, ...] = ()) -> None:
+        """`prefix`: a command that runs it, as another user perhaps."""
+        self._prefix = prefix
         self.folder = folder
         self.data = folder / ".functory"
         self.endpoint = ""
@@ -37,7 +39,18 @@ class NodeProcess:
 
     def start(self) -> None:
         """Returns when it says `ready http://…`."""
-        command = [sys.executable, "-m", "functory", "up", "--port", "0", "--data", str(self.data), *self._flags]
+        command = [
+            *self._prefix,
+            sys.executable,
+            "-m",
+            "functory",
+            "up",
+            "--port",
+            "0",
+            "--data",
+            str(self.data),
+            *self._flags,
+        ]
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,

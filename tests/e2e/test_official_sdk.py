@@ -1,15 +1,18 @@
-"""The official Python SDK, unchanged, against a real node.
+"""The official SDKs for Python and Node.js, unchanged, against a real node.
 
-The SDK lives in an environment of its own, because its dependencies are not ours; it is made once and kept.
+Each lives in an environment of its own, because its dependencies are not ours; it is made once and kept.
 """
 
 from __future__ import annotations
 
+import base64
 import fcntl
+import io
 import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,40 @@ pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
 HERE = Path(__file__).parent / "sdk"
 INSTALL_TIMEOUT_S = 240
 STEP_TIMEOUT_S = 120
+
+
+def _environment_of(node: NodeProcess) -> dict[str, str]:
+    """Where the node is and how to sign: all that a program for the cloud has to be told."""
+    environment = clean_environment() | {
+        "ENDPOINT": node.endpoint.removeprefix("http://"),
+        "ACCESS_KEY_ID": node.credentials.access_key_id,
+        "ACCESS_KEY_SECRET": node.credentials.access_key_secret,
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+    environment.pop("PYTHONPATH", None)
+    return environment
+
+
+@pytest.fixture(scope="session")
+def sdk_node(root: Path) -> Path:
+    """A folder in which the Node.js SDK of `sdk/package.json` is installed."""
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm here")
+    home = root / ".venv-sdk-node"
+    home.mkdir(exist_ok=True)
+    wanted = (HERE / "package.json").read_text()
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stamp = home / "installed.json"
+        if stamp.exists() and stamp.read_text() == wanted:
+            return home
+        (home / "package.json").write_text(wanted)
+        command = ["npm", "install", "--no-audit", "--no-fund", "--silent"]
+        done = subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S)
+        if done.returncode:
+            pytest.skip(f"the official Node.js SDK cannot be installed here: {done.stderr.strip()[-300:]}")
+        stamp.write_text(wanted)
+        return home
 
 
 @pytest.fixture(scope="session")
@@ -53,21 +90,38 @@ def _uv(*arguments: str) -> None:
         pytest.skip(f"the official SDK cannot be installed here: {done.stderr.strip()[-300:]}")
 
 
-@pytest.mark.parametrize("step", ["manage", "invoke", "refuse"])
+@pytest.mark.parametrize("step", ["manage", "invoke", "refuse", "versions", "configs", "tasks", "around", "layers"])
 def test_the_official_sdk_works_with_only_endpoint_and_keys_changed(
     node: NodeProcess, sdk_python: Path, step: str
 ) -> None:
-    environment = clean_environment() | {
-        "ENDPOINT": node.endpoint.removeprefix("http://"),
-        "ACCESS_KEY_ID": node.credentials.access_key_id,
-        "ACCESS_KEY_SECRET": node.credentials.access_key_secret,
-        "NO_PROXY": "127.0.0.1,localhost",
-    }
-    environment.pop("PYTHONPATH", None)
     done = subprocess.run(
         [str(sdk_python), str(HERE / "official.py"), step],
-        env=environment,
+        env=_environment_of(node),
         cwd=os.fspath(HERE),
+        capture_output=True,
+        text=True,
+        timeout=STEP_TIMEOUT_S,
+    )
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+
+
+def _zip(code: str) -> str:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("index.py", code)
+    return base64.b64encode(out.getvalue()).decode()
+
+
+def test_the_official_node_sdk_works_likewise(node: NodeProcess, sdk_node: Path) -> None:
+    environment = _environment_of(node) | {
+        "SDK_HOME": str(sdk_node),
+        "ECHO_ZIP": _zip("def handler(event, context):\n    return event\n"),
+        "OTHER_ZIP": _zip("def handler(event, context):\n    return b'other'\n"),
+    }
+    done = subprocess.run(
+        ["node", str(HERE / "official.mjs")],
+        env=environment,
+        cwd=os.fspath(sdk_node),
         capture_output=True,
         text=True,
         timeout=STEP_TIMEOUT_S,

@@ -130,6 +130,26 @@ async def test_a_remembered_token_ends_when_the_keys_change() -> None:
         writer.close()
 
 
+async def test_a_late_answer_to_a_call_that_timed_out_does_not_harm_those_beside_it() -> None:
+    late, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handler(asked: Asked) -> bytes:
+        await (late if asked.payload == b"late" else go_on).wait()
+        return asked.payload
+
+    async with edge(handler, make_function(timeout_s=1, instance_concurrency=2)) as node:
+        first = asyncio.create_task(node.call("echo", b"late"))
+        await until(lambda: bool(node.spawner.made and node.spawner.made[0].asked))
+        await asyncio.sleep(0.6)  # so that the second one's deadline is later
+        second = asyncio.create_task(node.call("echo", b"beside"))
+        assert (await first).headers["x-fc-error-type"] == "FunctionTimeout"
+        late.set()  # the instance answers the first request now, too late
+        await asyncio.sleep(0)
+        go_on.set()
+        assert (await second).body == b"beside"
+        assert len(node.spawner.made) == 1
+
+
 async def test_a_call_past_its_deadline_is_answered_and_its_instance_killed() -> None:
     async def hang(asked: Asked) -> bytes:
         await asyncio.Event().wait()

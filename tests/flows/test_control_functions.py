@@ -63,6 +63,7 @@ async def test_a_created_function_is_answered_stored_and_told_before_the_answer(
         "lastUpdateStatusReasonCode": "",
         "internetAccess": True,
         "tags": [],
+        "invocationRestriction": {"disable": False, "reason": "", "lastModifiedTime": ""},
     }
     assert (await control.call("GET", ECHO)).json() == shown
     assert response.headers["x-fc-request-id"] == response.headers["x-acs-request-id"]
@@ -295,7 +296,7 @@ async def test_instances_are_listed_as_the_official_api_does(control: kit.Contro
 
 
 async def test_layers_must_exist_and_are_answered_with_their_size(control: kit.Control) -> None:
-    layer = LayerRef(arn="acs:fc:local:1:layers/deps/versions/1", digest="d", size_bytes=77)
+    layer = LayerRef(arn=f"acs:fc:local:{kit.ACCOUNT}:layers/deps/versions/1", digest="d", size_bytes=77)
     await control.store.layers.put("hash", layer)
     shown = (await control.create(layers=[layer.arn])).json()
     assert shown["layers"] == [{"arn": layer.arn, "size": 77}]
@@ -303,7 +304,8 @@ async def test_layers_must_exist_and_are_answered_with_their_size(control: kit.C
     assert kept["layers"] == shown["layers"]
     assert (await control.call("PUT", ECHO, json={"layers": []})).json()["layers"] == []
     for layers, said in (
-        (["acs:none"], "does not exist"),
+        (["acs:none"], "is not the ARN of a layer version"),
+        (["acs:fc:local:1:layers/deps/versions/1"], "does not exist"),
         ([layer.arn] * 2, "given twice"),
         ([str(n) for n in range(6)], "6 are given; 5 are allowed"),
     ):
@@ -321,3 +323,28 @@ async def test_a_failing_store_is_a_plain_fault_and_nothing_is_told(control: kit
     assert control.changed == []
     await control.store.stop()
     assert problem_of(await control.call("GET", ALL))[:2] == (503, "ServiceUnavailable")
+
+
+async def test_of_those_who_make_change_and_delete_one_function_at_once_each_gets_an_official_answer(
+    control: kit.Control,
+) -> None:
+    for _ in range(10):
+        answers = await asyncio.gather(
+            *(control.create() for _ in range(3)),
+            *(control.call("PUT", ECHO, json={"timeout": n}) for n in range(1, 5)),
+            *(control.call("DELETE", ECHO) for _ in range(3)),
+            *(control.call("POST", f"{ECHO}/versions") for _ in range(2)),
+        )
+        for answer in answers:
+            if answer.status_code >= 300:
+                _, code, _ = problem_of(answer)
+                assert code in {
+                    "FunctionAlreadyExists",
+                    "FunctionNotFound",
+                    "ConcurrentUpdateError",
+                    "VersionPublishError",
+                }
+        there = (await control.call("GET", ECHO)).status_code == 200
+        assert bool(await control.store.functions.all()) is there
+        if not there:
+            assert list(await control.store.versions.all()) == []

@@ -12,6 +12,12 @@ from starlette.routing import Route
 from functory.control.app import create_app
 from functory.control.fc.operations import OPERATIONS, VERSION, find
 
+_SDK = Path(__file__).resolve().parents[1] / "e2e" / "sdk"
+NOT_TRIED = {
+    "CreateTrigger", "GetTrigger", "UpdateTrigger", "DeleteTrigger", "ListTriggers",
+    "CreateCustomDomain", "GetCustomDomain", "UpdateCustomDomain", "DeleteCustomDomain", "ListCustomDomains",
+}  # fmt: skip
+"""Operations that may be served though no script of the official SDKs calls them yet."""
 IN_THE_GATEWAY = {"InvokeFunction"}
 """Served by the data plane, so not among the control API's routes."""
 
@@ -34,12 +40,35 @@ def test_the_page_of_our_own_api_lists_every_route_and_no_other(root: Path) -> N
     assert listed == served
 
 
+def _yes(served: bool) -> str:
+    return "yes" if served else "–"
+
+
+def _tried_by(operation: str) -> str:
+    """The official SDKs whose scripts in `tests/e2e/sdk` call this operation."""
+    snake = re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
+    camel = operation[0].lower() + operation[1:]
+    calls = (("Python", "*.py", snake), ("Node.js", "*.mjs", camel))
+    found = [sdk for sdk, files, name in calls if re.search(rf"\bclient\.{name}\b", _scripts(files))]
+    return ", ".join(found) or "–"
+
+
+def _scripts(files: str) -> str:
+    return "\n".join(script.read_text("utf-8") for script in sorted(_SDK.glob(files)))
+
+
+def test_what_is_served_is_tried_by_an_official_sdk() -> None:
+    found = [find(method, path) for method, path in _served()]
+    untried = {one.name for one in found if one and _tried_by(one.name) == "–"}
+    assert untried <= NOT_TRIED, "the scripts in tests/e2e/sdk do not call these"
+
+
 def coverage() -> str:
     """The text of `docs/coverage.md`."""
     found = [find(method, path) for method, path in _served()]
     names = {operation.name for operation in found if operation} | IN_THE_GATEWAY
     rows = [
-        f"| {one.name} | `{one.method} {one.template}` | {'yes' if one.name in names else '–'} |"
+        f"| {one.name} | `{one.method} {one.template}` | {_yes(one.name in names)} | {_tried_by(one.name)} |"
         for one in sorted(OPERATIONS, key=lambda one: (one.name not in names, one.name))
     ]
     return "\n".join([_HEAD.format(served=len(names), known=len(OPERATIONS)), *rows, ""])
@@ -51,10 +80,12 @@ Which operations of Function Compute 3.0 (version {VERSION}) this node serves: {
 below `/{VERSION}`. Another operation is answered with `PathNotSupported`, which names it. Fields of a served operation
 that this node does not act on are kept and answered as they were given.
 
+The last column names the official SDKs that call the operation in the tests, against a real node.
+
 Made by `python tests/meta/test_api_pages.py > docs/coverage.md`; a test compares them.
 
-| Operation | Call | Served |
-|---|---|---|"""
+| Operation | Call | Served | Tried with the official SDK for |
+|---|---|---|---|"""
 
 
 def test_the_coverage_page_is_what_is_served(root: Path) -> None:

@@ -19,12 +19,16 @@ OFFICIAL = {
     "SignatureNotMatch", "InvalidAccessKeyID", "FunctionNotFound", "VersionNotFound", "AliasNotFound",
     "TriggerNotFound", "DomainNameNotFound", "FunctionAlreadyExists", "ConcurrentUpdateError", "PreconditionFailed",
     "ResourceExhausted", "InternalServerError", "VersionPublishError", "FunctionNotEmpty", "AliasAlreadyExists",
-    "ProvisionConfigExist", "ResidentScalingConfigExists",
+    "ProvisionConfigExist", "ResidentScalingConfigExists", "AsyncConfigNotExists", "TriggerAlreadyExists",
+    "DomainNameAlreadyExists",
+    "StatefulAsyncInvocationNotFound", "StatefulAsyncInvocationAlreadyExists",
 }  # fmt: skip
 OWN = {
     "NotFound", "RequestNotFound", "ServiceUnavailable", "StorageFull", "StorageCorrupt",
     "FunctionInvocationDisabled", "ConcurrencyConfigNotFound", "ProvisionConfigNotFound", "ScalingConfigNotFound",
     "LayerNotFound", "LayerVersionNotFound", "KeyNotFound", "AccountNotFound", "VersionInUse", "LastKey",
+    "StatefulAsyncInvocationEnded",
+    "MethodNotAllowed",
 }  # fmt: skip
 """Codes for what the official API has no word for."""
 

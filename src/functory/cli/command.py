@@ -40,6 +40,10 @@ class Group(click.Group):
                 formatter.write_dl(rows)
 
 
+class Commands(Command, Group):
+    """A command that has commands of its own; its help ends with examples too."""
+
+
 def connected(function: F) -> F:
     """Gives the command a `client` and the option `--endpoint`."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,13 +14,14 @@ from rich.text import Text
 
 from functory.cli import screen, words
 from functory.cli.command import Command, connected
-from functory.sdk import Client, answers, package, project
+from functory.sdk import Client, answers, package, project, serverless_yaml
 from functory.sdk import deploy as deploying
 from functory.sdk.project import Project
 
 _EXAMPLES = (
     "functory deploy .",
     "functory deploy examples/thumbnail",
+    "functory deploy examples/hook/s.yaml",
     "functory deploy report.py --memory 1024 --timeout 300",
     "functory deploy shop --name shop-test --env STAGE=test --env LOG=debug",
 )
@@ -78,33 +80,58 @@ def deploy(client: Client, source: Path, **flags: Any) -> None:
     """Upload a folder, or a single source file, as a function.
 
     Settings come from the flags, then from functory.toml in the folder: name, runtime, handler,
-    memory, cpu, timeout, concurrency, description, initializer, pre_stop, and a table
-    [environment]. What is said nowhere keeps its value, or gets its default if the function is new.
+    memory, cpu, timeout, concurrency, description, initializer, pre_stop, for custom runtimes
+    command, args, port, a table [environment], and tables [[triggers]] of type http and timer.
+    What is said nowhere keeps its value, or gets its default if the function is new.
+
+    An s.yaml of Serverless Devs (component fc3) is read where it is named, or where there is no
+    functory.toml; each of its resources is deployed.
 
     Packages named in requirements.txt are installed once and shared. Only what changed is sent.
     .functoryignore keeps files out of the code, one pattern a line.
     """
-    run(client, source, flags)
+    described = serverless_yaml.find(source)
+    if described is None:
+        run(client, source, flags)
+        return
+    resources = serverless_yaml.load(described, os.environ)
+    if len(resources) > 1 and any(flags.values()):
+        raise click.UsageError(f"{described} has {len(resources)} functions: say in it what shall differ")
+    for resource in resources:
+        _deploy(client, resource.source, resource.project, flags)
+        if resource.passed_over:
+            screen.note(f"Not deployed, as this node does not act on it: {', '.join(resource.passed_over)}")
 
 
 def run(client: Client, source: Path, flags: dict[str, Any], *, how_to_call: bool = True) -> deploying.Deployed:
     """Deploys and says so; also what `up --demo` does."""
-    said = project.load(source)
+    return _deploy(client, source, project.load(source), flags, how_to_call=how_to_call)
+
+
+def _deploy(
+    client: Client, source: Path, said: Project, flags: dict[str, Any], *, how_to_call: bool = True
+) -> deploying.Deployed:
     current = deploying.find(client, flags.get("name") or said.name)
     wanted = project.merge(said, **_with_current_environment(current, said, flags))
     screen.err.print(
         Text.assemble("  ", (wanted.name, "bold"), ("  from ", "dim"), screen.near(source), "\n"), soft_wrap=True
     )
     steps = Steps()
+    runtime = wanted.runtime or (current.runtime if current else project.DEFAULT_RUNTIME)
     with steps.step("packing") as step:
-        packed = package.pack(source)
+        packed = package.pack(source, keep=project.kept_folders(runtime))
         amount = f"{words.count(packed.files, 'file')}, {words.size(packed.source_bytes)}"
         step.done("packed", amount)
-    runtime = wanted.runtime or (current.runtime if current else project.DEFAULT_RUNTIME)
-    layer = _dependencies(client, steps, source, runtime)
+    layer = _dependencies(client, steps, source, runtime) if runtime.startswith("python") else ""
     with steps.step("deploying") as step:
         deployed = deploying.apply(client, source, wanted, packed, layer)
         step.done(*_told(deployed, packed))
+    for trigger in wanted.triggers or []:
+        with steps.step(f"trigger {trigger.name}") as step:
+            done = deploying.apply_trigger(client, wanted.name, trigger)
+            urls = done.trigger.http_trigger
+            detail = (urls.url_internet or urls.url_intranet) if urls else str(done.trigger.config["cronExpression"])
+            step.done("trigger", f"{trigger.name} {done.done}, {detail}")
     if how_to_call:
         name = deployed.function.function_name
         screen.err.print(Text.assemble(("\n  Call it  ", "dim"), f"functory invoke {name} -e hello"), soft_wrap=True)
@@ -151,5 +178,6 @@ _KINDLY = {
     "environmentVariables": "environment",
     "instanceConcurrency": "concurrency",
     "instanceLifecycleConfig": "hooks",
+    "customRuntimeConfig": "command",
     "layers": "dependencies",
 }

@@ -137,9 +137,10 @@ def runtimes(node: answers.Node) -> Iterator[Check]:
     if not by_interpreter:
         yield Check(Level.FAIL, "runtimes", "none can be used", "install Python 3.9 or newer, then start the node anew")
     for (interpreter, version), served in by_interpreter.items():
+        of = f" ({version})" if version else ""
         true = [runtime.name for runtime in served if not runtime.note]
         notes = "\n".join(runtime.note for runtime in served if runtime.note)
-        yield Check(Level.OK, "runtime", f"{', '.join(true) or 'none by name'} on {interpreter} ({version})", notes)
+        yield Check(Level.OK, "runtime", f"{', '.join(true) or 'none by name'} on {interpreter}{of}", notes)
 
 
 def _load(node: answers.Node) -> Check:

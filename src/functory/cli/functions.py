@@ -96,10 +96,14 @@ def _hooks(function: answers.Function) -> list[tuple[str, str]]:
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @connected
 def rm(client: Client, name: str, yes: bool) -> None:
-    """Remove a function. What it runs now may finish; its records and logs stay."""
+    """Remove a function and its triggers. What it runs now may finish; its records and logs stay."""
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("nobody can be asked here: confirm with -y")
         click.confirm(f"Remove {name}?", abort=True, err=True)
+    gone = [trigger.trigger_name for trigger in client.triggers.list(name)]
+    for trigger in gone:
+        client.triggers.delete(name, trigger)
     client.functions.delete(name)
-    screen.err.print(Text.assemble(("✓ ", "green"), "removed ", (name, "bold")))
+    with_it = f" and its triggers {', '.join(gone)}" if gone else ""
+    screen.err.print(Text.assemble(("✓ ", "green"), "removed ", (name, "bold"), with_it))

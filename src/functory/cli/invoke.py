@@ -29,6 +29,7 @@ RECORD_WAIT_S = 1.0
         "functory invoke thumbnail -f photo.jpg -o small.jpg",
         "echo '{\"n\": 1}' | functory invoke sum - | jq .",
         "functory invoke hello --tail",
+        "functory invoke report --async",
     ),
 )
 @click.argument("name")
@@ -40,6 +41,7 @@ RECORD_WAIT_S = 1.0
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the answer to a file.")
 @click.option("--qualifier", metavar="NAME", default="", help="Version or alias. Default: LATEST.")
 @click.option("--tail", is_flag=True, help="Also show the end of its log.")
+@click.option("--async", "later", is_flag=True, help="Do not wait: hand it over as a task and print the task's id.")
 @click.option("-q", "--quiet", is_flag=True, help="Do not tell what it took.")
 @connected
 def invoke(
@@ -51,6 +53,7 @@ def invoke(
     output: Path | None,
     qualifier: str,
     tail: bool,
+    later: bool,
     quiet: bool,
 ) -> None:
     """Call a function and print its answer.
@@ -58,7 +61,14 @@ def invoke(
     The answer goes to standard output byte for byte; what the call took and cost goes to standard
     error. If the function itself fails, the exit code is 1.
     """
-    payload = _payload(stdin, event, file)
+    payload = read_payload(stdin, event, file)
+    if later:
+        if tail or output is not None:
+            raise click.UsageError("--async waits for no answer: there is nothing for --tail and --output")
+        screen.out.print(client.submit(name, payload, qualifier=qualifier).task_id, soft_wrap=True)
+        if not quiet:
+            screen.note("It is kept until it has run: functory task show shows it.")
+        return
     with screen.waiting(f"{name} runs"):
         answer = client.invoke(name, payload, qualifier=qualifier, tail=tail)
     _hand_over(answer, output)
@@ -117,7 +127,8 @@ def stack_lines(stack: Any) -> list[str]:
     return lines
 
 
-def _payload(stdin: str | None, event: str | None, file: Path | None) -> bytes:
+def read_payload(stdin: str | None, event: str | None, file: Path | None) -> bytes:
+    """The payload that options and arguments name; nothing if they name none."""
     if sum(given is not None for given in (stdin, event, file)) > 1:
         raise click.UsageError("give the payload once: with -e, with -f, or on standard input with -")
     if event is not None:

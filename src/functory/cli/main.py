@@ -8,7 +8,7 @@ import sys
 import click
 
 from functory import __version__
-from functory.cli import deploy, doctor, failures, functions, invoke, logs, new, requests, up
+from functory.cli import deploy, doctor, failures, functions, invoke, keys, logs, new, requests, task, triggers, up
 from functory.cli.command import Group
 from functory.cli.failures import Exit
 from functory.model.errors import FunctoryError
@@ -21,8 +21,10 @@ class Functory(Group):
     headings = (
         ("Run a node", ("up", "doctor")),
         ("Build", ("new", "deploy", "invoke")),
-        ("Look", ("ls", "show", "logs", "requests", "request")),
+        ("Look", ("ls", "show", "triggers", "logs", "requests", "request")),
+        ("Run later", ("task",)),
         ("Remove", ("rm",)),
+        ("Keys", ("keys", "audit")),
     )
 
 
@@ -58,9 +60,13 @@ for _command in (
     functions.ls,
     functions.show,
     functions.rm,
+    triggers.triggers,
+    keys.keys,
+    keys.audit,
     logs.logs,
     requests.requests,
     requests.request,
+    task.task,
 ):
     functory.add_command(_command)
 

@@ -25,6 +25,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     data: Annotated[Path, rules.Rule(rules.Unit.PATH, "Folder that holds everything the node keeps.")] = Path(
         ".functory"
     )
+    domain: Annotated[
+        str,
+        rules.text(
+            "Host names NAME.DOMAIN lead to the HTTP trigger of function NAME; empty = only /fn/NAME/ does.",
+            r"([a-z0-9-]+(\.[a-z0-9-]+)*)?",
+            "a host name in lower case",
+        ),
+    ] = ""
+    tls_port: Annotated[
+        int, rules.count(0, 65535, "Port where custom domains are served by HTTPS; 0 = nowhere.")
+    ] = 0
     region: Annotated[
         str,
         rules.text("Region name in ARNs and signatures.", r"[a-z0-9][a-z0-9-]{0,62}", "a-z, 0-9 and hyphens"),
@@ -45,6 +56,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_memory_bytes: Annotated[
         int, rules.size(MB, 1 << 40, "All payloads held in memory together; beyond it, reading waits.")
     ] = 256 * MB
+    async_body_max_bytes: Annotated[
+        int, rules.size(1, 8 * MB, "The largest payload of an asynchronous call; the official limit is the default.")
+    ] = 128 * KB
+    task_stop_grace_s: Annotated[
+        float, rules.duration(0, 3600, "How long a running task may take to end once it is to be stopped.")
+    ] = 10
     control_body_max_bytes: Annotated[
         int, rules.size(64 * KB, GB, "The largest body of a management call (uploads of code are base64).")
     ] = 72 * MB
@@ -75,6 +92,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     # Instances
     instances_max: Annotated[int, rules.count(1, 100_000, "Instances alive at once on this node.")] = 300
+    instances_parked: Annotated[
+        int, rules.count(0, 8, "Instances that stand ready, uncalled, for each function in use; 0 = none.")
+    ] = 1
+    isolation: Annotated[
+        str,
+        rules.choice(
+            "How functions are shut off: auto = as well as it works here; namespace = boxed, or the node does not "
+            "start; process = plain processes.",
+            "auto",
+            "namespace",
+            "process",
+        ),
+    ] = "auto"
     instance_idle_s: Annotated[
         float, rules.duration(0, 86400, "An idle instance is kept this long, unless its function says otherwise.")
     ] = 180
@@ -88,6 +118,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     python3_10: Annotated[str, rules.program("The same for `python3.10`.")] = ""
     python3_11: Annotated[str, rules.program("The same for `python3.11`.")] = ""
     python3_12: Annotated[str, rules.program("The same for `python3.12`.")] = ""
+    nodejs: Annotated[str, rules.program("Node.js of all `nodejs` functions; empty = `node` on PATH.")] = ""
+    custom_start_timeout_s: Annotated[
+        float, rules.duration(1, 600, "A program of a custom runtime must listen on its port after this time.")
+    ] = 120
 
     # Records
     log_bytes_per_request: Annotated[

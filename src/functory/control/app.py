@@ -14,18 +14,61 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from functory.control.door import Door
-from functory.control.fc import code, functions, instances, operations
-from functory.control.functory import codelinks, health, history, layers, node, tokens
+from functory.control.fc import (
+    aliases,
+    async_config,
+    async_tasks,
+    code,
+    concurrency,
+    domains,
+    functions,
+    instances,
+    invocation_switch,
+    operations,
+    provision,
+    regions,
+    scaling,
+    tags,
+    triggers,
+    upload_token,
+    versions,
+    vpc,
+)
+from functory.control.fc import layers as uploaded_layers
+from functory.control.functory import (
+    accounts,
+    audit,
+    codelinks,
+    health,
+    history,
+    keys,
+    layers,
+    node,
+    openapi,
+    tasks,
+    tokens,
+)
+from functory.control.objects import ObjectDoor
 from functory.control.parts import ControlParts
 from functory.model import errors
 
 
 def create_app(parts: ControlParts) -> Starlette:
     """The application. It may be called without the ASGI lifespan."""
-    rooms = (functions, code, instances, history, tokens, layers, node, health, codelinks)
+    rooms = (
+        *(functions, code, instances, versions, aliases, invocation_switch, tags, regions, vpc, uploaded_layers),
+        *(concurrency, provision, scaling, async_config, triggers, domains, upload_token),
+        *(history, tokens, layers, node, health, codelinks, keys, accounts, audit, async_tasks, tasks),
+    )
     app = Starlette(
-        routes=[route for room in rooms for route in room.routes(parts)],
-        middleware=[Middleware(Door, parts=parts, is_open=_is_open)],
+        routes=[
+            *(route for room in rooms for route in room.routes(parts)),
+            *openapi.routes(parts, lambda: app.routes),
+        ],
+        middleware=[
+            Middleware(ObjectDoor, uploads=parts.uploads, new_request_id=parts.new_request_id),
+            Middleware(Door, parts=parts, is_open=_is_open),
+        ],
         exception_handlers={HTTPException: _unmatched},
     )
     app.router.redirect_slashes = False
@@ -33,8 +76,9 @@ def create_app(parts: ControlParts) -> Starlette:
 
 
 def _is_open(method: str, path: str) -> bool:
-    """The calls without an access key: health, and code links, which carry a signature of their own."""
-    return method in {"GET", "HEAD"} and (path == health.PATH or path.startswith(codelinks.PREFIX))
+    """The calls that the door does not check: health, and what carries a signature of its own."""
+    open_paths = (health.PATH, upload_token.PATH)
+    return method in {"GET", "HEAD"} and (path in open_paths or path.startswith(codelinks.PREFIX))
 
 
 async def _unmatched(request: Request, _: Exception) -> Response:

@@ -39,6 +39,8 @@ class Call(msgspec.Struct, frozen=True):
     """The open segments of the path, decoded."""
     query: list[tuple[str, str]]
     """Decoded, in the order sent."""
+    if_match: str = ""
+    """The ETag that the thing must still have; empty = any."""
 
     @property
     def account_id(self) -> str:
@@ -53,8 +55,18 @@ class Call(msgspec.Struct, frozen=True):
 Handler = Callable[[Call], Awaitable[Response]]
 
 
-def route(method: str, path: str, scope: Scope, handler: Handler) -> Route:
-    """A route whose caller must have `scope`."""
+class Described(msgspec.Struct, frozen=True):
+    """What the OpenAPI document says of a route beside method and path."""
+
+    scope: Scope
+    body: type | None = None
+    query: type | None = None
+
+
+def route(
+    method: str, path: str, scope: Scope, handler: Handler, *, body: type | None = None, query: type | None = None
+) -> Route:
+    """A route whose caller must have `scope`. `body` and `query` are what the handler reads, for the description."""
 
     async def endpoint(request: Request) -> Response:
         identity: Identity = request.scope["state"]["identity"]
@@ -62,10 +74,12 @@ def route(method: str, path: str, scope: Scope, handler: Handler) -> Route:
             raise errors.AccessDenied("this call needs an access key")
         access.require(identity.principal, scope)
         call = Call(
-            identity.request_id, identity.principal, identity.body, path_params(request), read_query(request.scope)
+            *(identity.request_id, identity.principal, identity.body, path_params(request), read_query(request.scope)),
+            if_match=request.headers.get("if-match", ""),
         )
         return await handler(call)
 
+    endpoint.described = Described(scope, body, query)  # type: ignore[attr-defined]
     return Route(path, endpoint, methods=[method])
 
 
@@ -120,9 +134,21 @@ def typed_body(body: bytes, into: type[T]) -> T:
         raise errors.InvalidArgument(f"the body is not JSON: {wrong}") from None
 
 
-def answer(value: object, status: int = 200) -> Response:
+def answer(value: object, status: int = 200, *, etag: str = "") -> Response:
     """A JSON answer."""
-    return Response(msgspec.json.encode(value), status, media_type="application/json")
+    headers = {"etag": etag} if etag else None
+    return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
+
+
+def etag_of(thing_id: str, epoch: int) -> str:
+    """The ETag of a revision; another thing under the same name has another."""
+    return f'"{thing_id[:12]}-{epoch}"'
+
+
+def check_match(call: Call, etag: str) -> None:
+    """`PreconditionFailed` if the caller asked for another revision than this."""
+    if call.if_match not in ("", "*", etag):
+        raise errors.PreconditionFailed(f"If-Match {call.if_match[:64]} is not the current ETag {etag}")
 
 
 def no_content() -> Response:

@@ -18,11 +18,14 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functory.control.call import Identity
+from functory.control.fc import operations
 from functory.control.parts import ControlParts
 from functory.model import errors
 from functory.model.account import Principal
+from functory.model.audit import MAX_TEXT, AuditEvent
 from functory.web import acs3, problems
 
+_LAYERS = ("2023-03-30", "layers", "versions")
 HASH_INLINE_BYTES = 256 * 1024
 """A longer body is hashed in a thread: a millisecond on the loop is one of every caller's."""
 
@@ -42,12 +45,16 @@ class Door:
             return
         request_id = self._parts.new_request_id()
         out = _Out(send, request_id, head=scope["method"] == "HEAD")
+        code = ""
         try:
             await self._enter(scope, receive, out, request_id)
         except Exception as error:
             if out.started:
                 raise
+            out.status, code = problems.status_of(error), problems.code_of(error)
             await _send_problem(send, error, request_id, head=out.head)
+        finally:
+            self._tell(scope, out, request_id, code)
 
     async def _enter(self, scope: Scope, receive: Receive, out: _Out, request_id: str) -> None:
         raw_path: bytes = scope["raw_path"]
@@ -56,7 +63,7 @@ class Door:
         claimed = ""
         if not self._is_open(scope["method"], path):
             claimed = acs3.claimed_body_sha256(scope["headers"])
-            principal = self._verify(scope, raw_path, claimed)
+            out.principal = principal = self._verify(scope, raw_path, claimed)
         body = await _read_body(receive, scope["headers"], self._body_limit(scope["method"], path))
         if principal is not None:
             await _check_hash(body, claimed)
@@ -71,9 +78,33 @@ class Door:
         request = acs3.SignedRequest(scope["method"], target, list(scope["headers"]), claimed)
         return acs3.verify(request, self._parts.keys, self._parts.nonces, self._parts.clock.now_ms())
 
+    def _tell(self, scope: Scope, out: _Out, request_id: str, code: str) -> None:
+        """The audit event of the call. One by nobody is told to the owner, who alone can do something about it."""
+        method, path = scope["method"], scope["raw_path"].decode("latin-1")
+        if self._is_open(method, path):
+            return
+        operation = operations.find(method, path)
+        who = out.principal
+        self._parts.on_call(
+            AuditEvent(
+                request_id=request_id,
+                at_ms=self._parts.clock.now_ms(),
+                account_id=who.account_id if who else self._parts.owner_account(),
+                access_key_id=who.access_key_id if who else "",
+                method=method,
+                path=path[:MAX_TEXT],
+                operation=operation.name if operation else "",
+                status=out.status,
+                code=code,
+                changes=who is not None and method not in ("GET", "HEAD"),
+            )
+        )
+
     def _body_limit(self, method: str, path: str) -> int:
-        """Only the two calls that carry code may be long."""
+        """Only the calls that carry code may be long."""
         parts = path.split("/")
+        if method == "POST" and len(parts) == 5 and (parts[1], parts[2], parts[4]) == _LAYERS:
+            return self._parts.limits.code_body_bytes
         if parts[1:3] == ["2023-03-30", "functions"] and (method, len(parts)) in {("POST", 3), ("PUT", 4)}:
             return self._parts.limits.code_body_bytes
         return self._parts.limits.body_bytes
@@ -87,10 +118,15 @@ class _Out:
         self._ids = problems.id_headers(request_id)
         self.head = head
         self.started = False
+        self.status = 0
+        """What was answered; 0 = the client was gone before."""
+        self.principal: Principal | None = None
+        """Who asks, once it is known."""
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.started = True
+            self.status = message["status"]
             message = {**message, "headers": [*message.get("headers", ()), *self._ids]}
         elif self.head and message["type"] == "http.response.body":
             message = {**message, "body": b""}

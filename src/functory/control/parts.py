@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from functory.clock import Clock
+from functory.control.uploads import Uploads
 from functory.model.account import AccessKey
+from functory.model.audit import AuditEvent
+from functory.model.domain import Domain
 from functory.model.function import Function, LayerRef
 from functory.model.instance import InstanceView
+from functory.model.trigger import Trigger
 from functory.store.base import Store
+from functory.tasks.tasks import Tasks
 from functory.web.links import Links
 from functory.web.nonces import Nonces
 from functory.web.tokens import CallTokens
@@ -61,12 +67,24 @@ class Built(Protocol):
 class LayerBuilder(Protocol):
     """Installs requirements once per hash."""
 
-    async def build(self, requirements: str, runtime: str) -> Built:
-        """The layer for this text of requirements; `InvalidArgument` with the installer's words if it fails."""
+    async def build(self, requirements: str, runtime: str, account_id: str) -> Built:
+        """The account's layer with these requirements; `InvalidArgument` with the installer's words if it fails."""
 
 
 ResolveRuntime = Callable[[str], tuple[str, str, str]]
 """Interpreter, version and a note for the owner, for a runtime's name; `InvalidArgument` if this node has none."""
+
+
+Blocker = Callable[[Function], Awaitable[None]]
+"""Raises what speaks against deleting a function, `FunctionNotEmpty` for one."""
+
+
+async def _nobody(_account_id: str, _name: str) -> None:
+    """Nobody to tell."""
+
+
+async def _nothing() -> None:
+    """Nobody to tell."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +97,8 @@ class Limits:
     """The longest body of CreateFunction and UpdateFunction: base64 makes 50 MB of code 67 MB."""
     code_link_s: int = 600
     """How long the link to a function's code can be used."""
+    account_concurrency: int = 300
+    """Calls of an account at once: functions can reserve no more than this together."""
     update_tries: int = 16
     """How often an update that lost a race is tried again."""
 
@@ -107,4 +127,34 @@ class ControlParts:
     on_function_changed: Callable[[Function], None]
     """Told after a revision is committed, before the answer. Two changes may be told in either order: look at epoch."""
     on_function_deleted: Callable[[Function], None]
+    changed_around: Callable[[str, str], Awaitable[None]] = _nobody
+    """Told, by account and function, after versions, aliases or configurations changed; in force when it returns."""
+    kept: Callable[[Function], tuple[int, str]] = lambda _: (0, "")
+    """How many instances of a function's version run, and why there are not more (empty if nothing failed)."""
+    abort: Callable[[str, str, str], None] = lambda _account, _name, _why: None
+    """Ends all that runs of a function, by account and name, with a reason."""
+    deletion_blockers: list[Blocker] = field(default_factory=list)
+    """Asked before a function is deleted."""
+    on_keys_changed: Callable[[], Awaitable[None]] = _nothing
+    """Told after an access key was added, changed or removed; in force when it returns."""
+    owner_account: Callable[[], str] = str
+    """The account that the node was made with: its admins manage all accounts. Empty = nobody may."""
+    random: Callable[[int], bytes] = secrets.token_bytes
+    """New keys are made of it."""
+    on_trigger_changed: Callable[[Trigger], None] = lambda _: None
+    """Told after a revision of a trigger is committed, before the answer."""
+    on_trigger_deleted: Callable[[Trigger], None] = lambda _: None
+    on_domain_changed: Callable[[Domain], None] = lambda _: None
+    """Told after a revision of a custom domain is committed, with its private key."""
+    on_domain_deleted: Callable[[Domain], None] = lambda _: None
+    trigger_url: Callable[[Trigger], str] = lambda _: ""
+    """Where an HTTP trigger is called."""
+    uploads: Uploads | None = None
+    """Where code waits that a deploy tool uploaded as an object; None = not here."""
+    on_call: Callable[[AuditEvent], None] = lambda _: None
+    """Told of every management call once it is answered."""
+    tasks: Tasks | None = None
+    """Asynchronous tasks; None = not on this node."""
+    delivery_secret: Callable[[str], str] = lambda _: ""
+    """What an account's deliveries by HTTP are signed with."""
     limits: Limits = field(default_factory=Limits)

@@ -85,6 +85,11 @@ def _nameless(folder: str) -> int:
     return fd
 
 
+def new_file(folder: str) -> FileBody:
+    """An empty body in a nameless file."""
+    return FileBody(_nameless(folder))
+
+
 class Collected(msgspec.Struct):
     """A whole body."""
 

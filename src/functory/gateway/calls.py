@@ -9,18 +9,20 @@ No coroutine, no task, no future: the outcome calls back. Every microsecond here
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import http
 from collections.abc import Callable
 from typing import Protocol
 
 from functory.clock import Clock
-from functory.gateway import answer
+from functory.gateway import answer, submit
 from functory.gateway.body import FileBody
 from functory.gateway.head import Head
 from functory.model import errors
 from functory.model.account import Principal
 from functory.model.invocation import Invocation, Invoke, Outcome, Status
+from functory.tasks.accept import Accepted
 from functory.web import access, acs3, problems
 from functory.web.nonces import Nonces
 
@@ -66,6 +68,8 @@ class Calls:
         keys: acs3.Keys,
         nonces: Nonces,
         tokens: Tokens,
+        submit_task: submit.Submit | None = None,
+        submit_max_bytes: int = 131_072,
     ) -> None:
         self._invoke = invoke
         self._clock = clock
@@ -74,6 +78,8 @@ class Calls:
         self._keys = keys
         self._nonces = nonces
         self._tokens = tokens
+        self._submit = submit_task
+        self._submit_max_bytes = submit_max_bytes
         self._checked: dict[bytes, Principal] = {}
         self._headers = answer.FunctionHeaders()
         self.keys_generation = 0
@@ -87,7 +93,13 @@ class Calls:
         """Serves one call; the answer goes to `client` when it is there."""
         request_id = self._new_request_id()
         try:
-            invocation = self._invocation(request_id, head, payload, body, body_sha256)
+            principal = head.principal
+            if principal is None or head.principal_generation != self.keys_generation or self._expired(principal):
+                principal = self._authenticate(head, payload, body_sha256)
+            if head.invocation_type and head.invocation_type != b"sync":
+                self._call_later(client, head, principal, request_id, payload, body)
+                return
+            invocation = self._invocation(request_id, head, principal, payload, body)
             pending = self._invoke(invocation)
         except Exception as error:
             if body is not None:
@@ -108,16 +120,10 @@ class Calls:
     # --- 1 and 2 ------------------------------------------------------------------------------------------------------
 
     def _invocation(
-        self, request_id: str, head: Head, payload: bytes, body: FileBody | None, body_sha256: str
+        self, request_id: str, head: Head, principal: Principal, payload: bytes, body: FileBody | None
     ) -> Invocation:
         target = head.call
         assert target is not None
-        principal = head.principal
-        if principal is None or head.principal_generation != self.keys_generation or self._expired(principal):
-            principal = self._authenticate(head, payload, body_sha256)
-            access.require_call(principal, target.name)
-        if head.invocation_type and head.invocation_type != b"sync":
-            self._refuse_kind(head.invocation_type)
         return Invocation(
             request_id=request_id,
             account_id=principal.account_id,
@@ -130,13 +136,40 @@ class Calls:
             sticky=head.sticky,
         )
 
-    @staticmethod
-    def _refuse_kind(kind: bytes) -> None:
-        if kind == b"async":
+    def _call_later(
+        self, client: Client, head: Head, principal: Principal, request_id: str, payload: bytes, body: FileBody | None
+    ) -> None:
+        """An asynchronous call: 202 once its task is durable."""
+        kind, target = head.invocation_type, head.call
+        assert target is not None
+        if kind != b"async":
             raise errors.InvalidArgument(
-                "x-fc-invocation-type Async is not served by this node yet", hint="call it without that header"
+                f"x-fc-invocation-type {kind[:40].decode('latin-1')!r} is neither Sync nor Async"
             )
-        raise errors.InvalidArgument(f"x-fc-invocation-type {kind[:40].decode('latin-1')!r} is neither Sync nor Async")
+        if self._submit is None:
+            raise errors.Unavailable("this node takes no asynchronous calls")
+        accepted = self._submit(
+            submit.submission(
+                head,
+                account_id=principal.account_id,
+                name=target.name,
+                qualifier=target.qualifier,
+                request_id=request_id,
+                payload=payload,
+                body=body,
+                max_bytes=self._submit_max_bytes,
+            )
+        )
+        accepted.add_done_callback(lambda done: self._accepted(client, done, request_id))
+
+    def _accepted(self, client: Client, done: asyncio.Future[Accepted], request_id: str) -> None:
+        failure = errors.Unavailable("the node stops") if done.cancelled() else done.exception()
+        if client.gone:
+            return
+        if failure is not None:
+            self.refuse(client, failure, request_id)
+        else:
+            client.reply(submit.answer(done.result(), keep_alive=client.keep_alive))
 
     def _expired(self, principal: Principal) -> bool:
         return bool(principal.expires_at_ms) and principal.expires_at_ms <= self._clock.now_ms()
@@ -150,12 +183,15 @@ class Calls:
                 if len(self._checked) >= _TOKENS_MAX:
                     self._checked.clear()
                 self._checked[authorization] = principal
+            access.require_call(principal, _name_of(head))
             head.principal = principal
             head.principal_generation = self.keys_generation
             return principal
         digest = body_sha256 or (hashlib.sha256(payload).hexdigest() if payload else _EMPTY_SHA256)
         request = acs3.SignedRequest(head.method, head.target, head.headers, digest)
-        return acs3.verify(request, self._keys, self._nonces, self._clock.now_ms())
+        principal = acs3.verify(request, self._keys, self._nonces, self._clock.now_ms())
+        access.require_call(principal, _name_of(head))
+        return principal
 
     # --- 3 ------------------------------------------------------------------------------------------------------------
 
@@ -191,3 +227,8 @@ class Calls:
             keep_alive=client.keep_alive and (size is not None or chunked),
         )
         client.stream_to(first, outcome, chunked=chunked)
+
+
+def _name_of(head: Head) -> str:
+    assert head.call is not None
+    return head.call.name

@@ -22,8 +22,11 @@ from functory.gateway.asgi import AsgiApp, AsgiCall
 from functory.gateway.body import BodyCollector, Collected, too_large
 from functory.gateway.calls import Calls
 from functory.gateway.head import BadHead, Head
+from functory.gateway.http_trigger import HttpTriggers
+from functory.gateway.targets import Targets
 from functory.model import errors
-from functory.model.invocation import Outcome, ReplyStream
+from functory.model.invocation import Outcome, ReplyStream, Sink
+from functory.web import tls
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _WAITING_MAX = 128 * 1024
@@ -46,6 +49,8 @@ class Host(Protocol):
     """What a connection needs of its server."""
 
     calls: Calls
+    targets: Targets
+    triggers: HttpTriggers
     app: AsgiApp
     loop: asyncio.AbstractEventLoop
     address: tuple[str, int]
@@ -81,6 +86,7 @@ class Connection(asyncio.Protocol):
         "_last",
         "_left",
         "_paused",
+        "_secure",
         "_server",
         "_stream",
         "_transport",
@@ -93,8 +99,9 @@ class Connection(asyncio.Protocol):
         "write_room",
     )
 
-    def __init__(self, server: Host) -> None:
+    def __init__(self, server: Host, *, secure: bool = False) -> None:
         self._server = server
+        self._secure = secure
         self._transport: asyncio.Transport | None = None
         self.phase = Phase.HEAD
         self.peer = ""
@@ -120,6 +127,8 @@ class Connection(asyncio.Protocol):
         peer = transport.get_extra_info("peername")
         self.peer = str(peer[0]) if isinstance(peer, tuple) else "local"
         self._server.joined(self)
+        if self._secure and not tls.is_allowed(transport.get_extra_info("ssl_object")):
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.phase = Phase.CLOSED
@@ -177,6 +186,9 @@ class Connection(asyncio.Protocol):
                 self._bad(bad)
                 return
             self._last = head
+            targets = self._server.targets
+            if head.call is None or targets.by_host:
+                targets.bind(head, self.peer, secure=self._secure)
         start = len(head.raw)
         need = head.content_length
         self._head = head
@@ -201,7 +213,7 @@ class Connection(asyncio.Protocol):
         if head.content_length > limit:
             self.keep_alive = False
             self._unread = True
-            self._server.calls.refuse(self, too_large(limit))
+            self._refuse_body(too_large(limit))
             return
         self._waiting = b""
         self.phase = Phase.BODY
@@ -247,6 +259,8 @@ class Connection(asyncio.Protocol):
     def _refuse_body(self, refused: Exception) -> None:
         if isinstance(refused, BadHead):
             self._bad(refused)
+        elif isinstance(refused, errors.EntityTooLarge) and self._head is not None and self._head.bound is not None:
+            self._server.calls.refuse(self, errors.InvalidArgument(refused.message))
         else:
             self._server.calls.refuse(self, refused)
 
@@ -263,6 +277,12 @@ class Connection(asyncio.Protocol):
         body, digest = (collected.body, collected.sha256) if collected is not None else (None, "")
         if head.call is not None:
             self._server.calls.call(self, head, payload, body, digest)
+            return
+        targets = self._server.targets
+        if head.bound_generation != targets.generation:
+            targets.bind(head, self.peer, secure=self._secure)
+        if head.bound is not None:
+            self._server.triggers.call(self, head, payload, body)
         else:
             self._asgi = AsgiCall(self, head, payload, body, self._server.app, self._server.address)
             self._asgi.run(self._server.loop)
@@ -306,13 +326,17 @@ class Connection(asyncio.Protocol):
 
     def stream_to(self, head: bytes, outcome: Outcome, *, chunked: bool) -> None:
         assert outcome.stream is not None
-        if not chunked and outcome.stream.size_bytes is None:
+        outcome.stream.start(self.open_stream(head, outcome.stream, chunked=chunked))
+
+    def open_stream(self, head: bytes, source: ReplyStream, *, chunked: bool) -> Sink:
+        """Sends a head; the sink takes what follows, and `source` is paused while the client is slow."""
+        if not chunked and source.size_bytes is None:
             self.keep_alive = False
         self.write(head)
-        self._stream = _StreamSink(self, outcome.stream, chunked=chunked)
+        self._stream = _StreamSink(self, source, chunked=chunked)
         if self._paused:
-            outcome.stream.pause()
-        outcome.stream.start(self._stream)
+            source.pause()
+        return self._stream
 
     def answered(self) -> None:
         """The answer is sent: go on with the next request, or close."""
@@ -338,6 +362,9 @@ class Connection(asyncio.Protocol):
             return
         # A close with unread bytes resets the connection, and the client may lose the answer: say that this was all,
         # and read on for a moment without keeping anything.
+        if not transport.can_write_eof():
+            transport.close()  # TLS has no half-closed connections
+            return
         transport.write_eof()
         self.late_ns = self._server.now_ns() + LINGER_NS
 

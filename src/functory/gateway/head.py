@@ -7,12 +7,16 @@ connection remembers the last one, so this runs once per distinct head.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import httptools
 
 from functory.model import ids
 from functory.model.account import Principal
+
+if TYPE_CHECKING:
+    from functory.gateway.targets import Bound
 
 HEAD_MAX_BYTES = 64 * 1024
 HEADER_MAX_BYTES = 8 * 1024
@@ -47,11 +51,14 @@ class Head:
 
     __slots__ = (
         "authorization",
+        "bound",
+        "bound_generation",
         "call",
         "chunked",
         "content_length",
         "expects_continue",
         "headers",
+        "host",
         "invocation_type",
         "keep_alive",
         "log_tail",
@@ -77,7 +84,11 @@ class Head:
         self.keep_alive = True
         self.expects_continue = False
         self.authorization = b""
+        self.host = b""
         self.call: CallTarget | None = None
+        self.bound: Bound | None = None
+        """The HTTP trigger or custom domain it leads to; valid while `bound_generation` is that of the tables."""
+        self.bound_generation = -1
         self.invocation_type = b""
         self.log_tail = False
         self.sticky = b""
@@ -129,7 +140,8 @@ def parse(raw: bytes) -> Head:
     head.method = parser.get_method().decode("ascii")
     head.target = collector.target
     head.headers = collector.headers
-    head.keep_alive = parser.should_keep_alive()
+    # Not the parser's word: it has forgotten the header once a request without a body is complete.
+    head.keep_alive = head.version == "1.1"
     _check(head)
     head.call = _call_target(head)
     if head.call is not None:
@@ -154,6 +166,7 @@ def _check(head: Head) -> None:
             raise BadHead(431, f"header {name[:40].decode('latin-1')} is longer than {HEADER_MAX_BYTES} bytes")
         if name == b"host":
             hosts += 1
+            head.host = value
         elif name == b"content-length":
             lengths += 1
             if not value.isdigit() or len(value) > 15:
@@ -167,6 +180,9 @@ def _check(head: Head) -> None:
             head.expects_continue = value.lower() == b"100-continue"
         elif name == b"authorization":
             head.authorization = value
+        elif name == b"connection":
+            options = [option.strip() for option in value.lower().split(b",")]
+            head.keep_alive = b"close" not in options and (head.keep_alive or b"keep-alive" in options)
     if hosts > 1 or (hosts == 0 and head.version == "1.1"):
         raise BadHead(400, "exactly one Host header is needed")
     if lengths > 1 or (lengths and head.chunked):

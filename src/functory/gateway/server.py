@@ -13,6 +13,9 @@ from functory.gateway.body import BodyBudget, BodyCollector, BodyConfig
 from functory.gateway.calls import Calls
 from functory.gateway.connection import Connection, Phase
 from functory.gateway.head import Head
+from functory.gateway.http_trigger import HttpTriggers
+from functory.gateway.targets import Targets
+from functory.web.tls import TlsSites
 
 SWEEP_S = 0.5
 BACKLOG = 4096
@@ -25,6 +28,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 3862
     """0 = any free port."""
+    tls_port: int = 0
+    """Where custom domains are served over TLS; 0 = nowhere."""
     body_max_bytes: int = 32 * 1024 * 1024
     """Body of a call."""
     control_body_max_bytes: int = 72 * 1024 * 1024
@@ -42,9 +47,20 @@ class Gateway:
     """The server. A Service."""
 
     def __init__(
-        self, *, calls: Calls, app: AsgiApp, clock: Clock, new_request_id: Callable[[], str], config: GatewayConfig
+        self,
+        *,
+        calls: Calls,
+        targets: Targets,
+        triggers: HttpTriggers,
+        app: AsgiApp,
+        clock: Clock,
+        new_request_id: Callable[[], str],
+        config: GatewayConfig,
+        tls: TlsSites | None = None,
     ) -> None:
         self.calls = calls
+        self.targets = targets
+        self.triggers = triggers
         self.app = app
         self.config = config
         self.now_ns = clock.monotonic_ns
@@ -60,7 +76,9 @@ class Gateway:
         self._clock = clock
         self._budget = BodyBudget(config.body)
         self._connections: set[Connection] = set()
+        self._tls = tls
         self._server: asyncio.Server | None = None
+        self._tls_server: asyncio.Server | None = None
         self._sweeping: Timer | None = None
         self._drained = asyncio.Event()
 
@@ -72,6 +90,15 @@ class Gateway:
         )
         host, port = self._server.sockets[0].getsockname()[:2]
         self.address = (host, port)
+        if self.config.tls_port and self._tls is not None:
+            self._tls_server = await self.loop.create_server(
+                lambda: Connection(self, secure=True),
+                self.config.host,
+                self.config.tls_port,
+                backlog=BACKLOG,
+                ssl=self._tls.context,
+                ssl_handshake_timeout=self.config.header_timeout_s,
+            )
 
     async def stop(self) -> None:
         """Takes no new connection, lets answers finish within the grace time, then closes all."""
@@ -79,6 +106,8 @@ class Gateway:
             return
         self.stopping = True
         self._server.close()
+        if self._tls_server is not None:
+            self._tls_server.close()
         for connection in list(self._connections):
             connection.close_if_idle()
         if self._connections:
@@ -114,7 +143,8 @@ class Gateway:
 
     def body_limit(self, head: Head) -> int:
         """How large this request's body may be."""
-        return self.config.body_max_bytes if head.call is not None else self.config.control_body_max_bytes
+        hot = head.call is not None or head.bound is not None
+        return self.config.body_max_bytes if hot else self.config.control_body_max_bytes
 
     def collector(self, limit_bytes: int, *, hashed: bool) -> BodyCollector:
         """A new body."""

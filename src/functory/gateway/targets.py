@@ -16,12 +16,12 @@ import re
 
 from functory.gateway.cors import CorsRules
 from functory.gateway.head import Head
-from functory.gateway.rewrite import RewriteRules
 from functory.model import errors, ids
 from functory.model import trigger as triggers
 from functory.model.domain import Domain, Route
 from functory.model.trigger import METHODS, AuthKind, Trigger, TriggerKind
 from functory.web.jwt_rules import JwtRules
+from functory.web.rewrite import RewriteRules
 
 PREFIX = b"/fn/"
 PATH_MAX_BYTES = 4 * 1024
@@ -117,6 +117,8 @@ class Targets:
         self._account_id = account_id
         self._suffix = f".{domain.lower()}" if domain else ""
         self._triggers: dict[str, Target] = {}
+        self._keys: dict[str, str] = {}
+        """Under which key a trigger stands, by its id."""
         self._domains: dict[str, _Site] = {}
         self.generation = 0
 
@@ -124,22 +126,28 @@ class Targets:
         """This revision counts from now on, unless a newer one is known. Other kinds are passed over."""
         if trigger.kind is not TriggerKind.HTTP:
             return
-        for key, known in list(self._triggers.items()):
-            if known.id == trigger.trigger_id:
-                if known.epoch >= trigger.epoch:
-                    return
-                del self._triggers[key]
-        self._triggers[self.key_of(trigger)] = compile_trigger(trigger)
+        known = self._triggers.get(self._keys.get(trigger.trigger_id, ""))
+        if known is not None and known.id == trigger.trigger_id and known.epoch >= trigger.epoch:
+            return
+        self.drop_trigger(trigger)
+        key = self._keys[trigger.trigger_id] = self.key_of(trigger)
+        self._triggers[key] = compile_trigger(trigger)
         self.generation += 1
 
     def drop_trigger(self, trigger: Trigger) -> None:
         """It is deleted."""
-        self._drop([key for key, known in self._triggers.items() if known.id == trigger.trigger_id])
+        key = self._keys.pop(trigger.trigger_id, "")
+        if key in self._triggers and self._triggers[key].id == trigger.trigger_id:
+            del self._triggers[key]
+        self.generation += 1
 
     def drop_function(self, account_id: str, name: str) -> None:
         """The function is deleted, and its triggers with it. Domains go on and answer that it is gone."""
         of = (account_id, name)
-        self._drop([key for key, one in self._triggers.items() if (one.account_id, one.function_name) == of])
+        gone = [key for key, one in self._triggers.items() if (one.account_id, one.function_name) == of]
+        for key in gone:
+            self._keys.pop(self._triggers.pop(key).id, None)
+        self.generation += 1
 
     def put_domain(self, domain: Domain) -> None:
         """This revision counts from now on."""
@@ -149,11 +157,6 @@ class Targets:
     def drop_domain(self, name: str) -> None:
         """It is deleted."""
         self._domains.pop(name, None)
-        self.generation += 1
-
-    def _drop(self, keys: list[str]) -> None:
-        for key in keys:
-            del self._triggers[key]
         self.generation += 1
 
     def key_of(self, trigger: Trigger) -> str:
@@ -190,7 +193,14 @@ class Targets:
             name, slash, rest = raw[len(PREFIX) :].partition(b"/")
             head.bound = Bound(self._triggers.get(name.decode("latin-1")), host, slash + rest or b"/", query)
         if head.bound is not None and head.bound.refusal is None:
+            head.trace_parent = head.get(b"traceparent")[:55].decode("latin-1")
+            head.sticky = head.get(b"x-fc-canary-key")
             _check(head, head.bound, peer)
+
+    @property
+    def by_host(self) -> bool:
+        """Whether a host alone may lead to a function, so that every head has to be looked at."""
+        return bool(self._domains or self._suffix)
 
 
 def _check(head: Head, bound: Bound, peer: str) -> None:

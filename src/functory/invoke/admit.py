@@ -181,6 +181,10 @@ class Admit:
             line.limit, line.share = self._places(account_id, function_id)
             self._next(line)
 
+    def reserved(self, account_id: str, function_id: str) -> int | None:
+        """The function's own places; None if it has none."""
+        return self._reserved.get(account_id, {}).get(function_id)
+
     def _open(self, account_id: str, function_id: str) -> _Line:
         line = self._lines[function_id] = _Line(*self._places(account_id, function_id))
         return line

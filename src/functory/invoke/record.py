@@ -41,6 +41,8 @@ class RecordConfig(msgspec.Struct, frozen=True, kw_only=True):
     kept_max: int = 100_000
     """Records held while the store cannot take them."""
     batch_max: int = 5_000
+    retry_s: float = 2.0
+    """How long to wait after the store could not take a batch."""
 
 
 class Recorder:
@@ -55,6 +57,7 @@ class Recorder:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._refused = False
         self.dropped = 0
         """Records lost because the store could not take them for too long."""
         self.wall_offset_ns = 0
@@ -88,7 +91,7 @@ class Recorder:
             await self._wake.wait()
             self._wake.clear()
             if not self._stopping:
-                await self._clock.sleep(self._config.flush_s)
+                await self._clock.sleep(self._config.retry_s if self._refused else self._config.flush_s)
             await self._flush()
         await self._flush()
 
@@ -100,8 +103,10 @@ class Recorder:
             try:
                 await self._requests.append(records, logs)
             except errors.FunctoryError as failure:
+                self._refused = True
                 self._keep(records, logs, failure)
                 return
+            self._refused = False
 
     def _keep(self, records: list[Record], logs: list[LogLines], failure: errors.FunctoryError) -> None:
         self._records = records + self._records

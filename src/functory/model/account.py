@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 
 import msgspec
@@ -63,3 +64,22 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     def may(self, scope: Scope) -> bool:
         """Whether its scope includes `scope`."""
         return scope in _INCLUDED[self.scope]
+
+
+def new_key(
+    random: Callable[[int], bytes], account_id: str, scope: Scope, *, now_ms: int, label: str = ""
+) -> AccessKey:
+    """A key pair that was never there; `random` gives so many random bytes."""
+    return AccessKey(
+        access_key_id="FK" + random(11).hex(),
+        secret=random(24).hex(),
+        account_id=account_id,
+        scope=scope,
+        created_at_ms=now_ms,
+        label=label,
+    )
+
+
+def new_account_id(random: Callable[[int], bytes]) -> str:
+    """16 digits, the first not 0, as the official ones are: SDKs and ARNs show it."""
+    return str(10**15 + int.from_bytes(random(16), "big") % (9 * 10**15))

@@ -6,7 +6,7 @@
     │   ├── MissingRequiredHeader
     │   ├── EntityTooLarge
     │   ├── LimitExceeded
-    │   ├── PathNotSupported
+    │   ├── PathNotSupported · MethodNotAllowed
     │   ├── VersionPublishError
     │   └── FunctionNotEmpty
     ├── Denied                      the caller may not do this
@@ -89,6 +89,12 @@ class PathNotSupported(RequestError):
     """No operation has this method and path."""
 
     code = "PathNotSupported"
+
+
+class MethodNotAllowed(RequestError):
+    """The URL is there, but not for this method."""
+
+    code = "MethodNotAllowed"
 
 
 class VersionPublishError(RequestError):

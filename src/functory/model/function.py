@@ -29,6 +29,31 @@ class LayerRef(msgspec.Struct, frozen=True, kw_only=True):
     requirements."""
 
 
+class HealthCheck(msgspec.Struct, frozen=True, kw_only=True):
+    """How a server says that it is well (`healthCheckConfig`)."""
+
+    path: str
+    """What is asked for by GET; an answer from 200 to 399 is a good one."""
+    initial_delay_s: int = 0
+    period_s: int = 3
+    timeout_s: int = 1
+    failure_threshold: int = 3
+    """So many bad answers in a row are the end of the instance."""
+    success_threshold: int = 1
+    """So many good answers in a row are needed before the first request."""
+
+
+class Custom(msgspec.Struct, frozen=True, kw_only=True):
+    """How a function of a custom runtime is started (`customRuntimeConfig`)."""
+
+    command: tuple[str, ...] = ()
+    """Empty = the program `bootstrap` in the code."""
+    args: tuple[str, ...] = ()
+    port: int = 0
+    """Where it listens, whatever it is told; 0 = where it is told to."""
+    health: HealthCheck | None = None
+
+
 class Restriction(msgspec.Struct, frozen=True, kw_only=True):
     """Why a function may not be invoked now (`invocationRestriction`)."""
 
@@ -77,6 +102,8 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     modified_at_ms: int
     epoch: int = 1
     """Counts changes; the fence of every compare-and-set."""
+    custom: Custom | None = None
+    """Only for custom runtimes."""
     note: str = ""
     """What the owner should know about how it runs here (`stateReason`)."""
     official: dict[str, Any] = {}

@@ -142,6 +142,8 @@ class Invocation(msgspec.Struct, kw_only=True):
     """The revision to run; bound by `route`."""
     sticky: bytes = b""
     """Calls of an alias with the same text here go to the same version (`x-fc-canary-key`); empty = by chance."""
+    on_note: Callable[[bytes], None] | None = None
+    """Told what the function says of how far it is, unchecked, as often as it says it."""
 
 
 class Outcome(msgspec.Struct, kw_only=True):

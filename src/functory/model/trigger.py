@@ -57,7 +57,8 @@ class Cors(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defau
 class HttpConfig(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """`triggerConfig` of kind http."""
 
-    auth_type: AuthKind = AuthKind.ANONYMOUS
+    auth_type: AuthKind = AuthKind.FUNCTION
+    """Not said = signed: nothing is open to strangers by oversight."""
     auth_config: str | None = None
     """JSON text: the rules of `jwt`."""
     methods: list[str] | None = None

@@ -14,23 +14,31 @@ from functory.blob.file import FileBlob
 from functory.clock import Clock
 from functory.config import Settings
 from functory.control.app import create_app
-from functory.control.parts import ControlParts
+from functory.control.functory.audit import Trail
+from functory.control.parts import ControlParts, Limits
+from functory.control.uploads import Uploads
 from functory.gateway.body import BodyConfig
 from functory.gateway.calls import Calls
+from functory.gateway.http_trigger import HttpTriggers
 from functory.gateway.server import Gateway, GatewayConfig
 from functory.instances.instance import InstanceLimits
 from functory.instances.pools import Pools, PoolsConfig
 from functory.instances.prepare import Preparer
 from functory.invoke import pipeline
-from functory.invoke.admit import AdmitConfig
+from functory.invoke.admit import Admit, AdmitConfig
 from functory.invoke.record import RecordConfig, Recorder
 from functory.invoke.route import Routes
 from functory.metering import rates
 from functory.model import ids
 from functory.model.function import Function
+from functory.model.version import runs_alike
+from functory.node.bindings import Bindings
 from functory.node.folder import Folder
 from functory.node.housekeeping import Housekeeping
 from functory.node.identity import Identity
+from functory.node.runtimes import find_runtimes
+from functory.node.surroundings import Surroundings
+from functory.node.tasks import NodeTasks
 from functory.runtimes.code import CodeLimits, CodeStore
 from functory.runtimes.layers import Built, LayerBuilder
 from functory.runtimes.python import Interpreters
@@ -48,14 +56,14 @@ class _Layers:
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    async def build(self, requirements: str, runtime: str) -> Built:
+    async def build(self, requirements: str, runtime: str, account_id: str) -> Built:
         found = self._node.interpreters.get(runtime)
         return await self._node.layers.build(
             requirements,
             interpreter=found.path,
             python_version=found.version,
             region=self._node.settings.region,
-            account_id=self._node.identity.admin.account_id,
+            account_id=account_id,
         )
 
 
@@ -70,6 +78,7 @@ class Node:
         self._clock = clock
         self._folder = folder
         self.interpreters = interpreters
+        self.runtimes = find_runtimes(settings, interpreters)
         self._started_ns = clock.monotonic_ns()
         self.store = SqliteStore(folder.database, clock=clock, cipher=cipher.from_key_file(folder.key))
         self.blob = FileBlob(folder.blob)
@@ -83,8 +92,8 @@ class Node:
             ),
         )
         self.layers = LayerBuilder(self.store.layers, folder.layers, clock=clock)
-        self.identity = Identity(self.store.keys, clock=clock)
-        self.routes = Routes()
+        self.identity = Identity(self.store.keys, clock=clock, accounts=self.store.accounts)
+        self.routes = Routes(secrets.SystemRandom().random)
         self.gateway: Gateway
         self.pools: Pools
         self._services: list[lifecycle.Service] = []
@@ -114,7 +123,12 @@ class Node:
         functions = await self.store.functions.all()
         for function in functions:
             self.routes.put(function)
-        await self.code.collect({function.code_digest for function in functions})
+        functions = [*functions, *(version.function for version in await self.store.versions.all())]
+        await self.code.collect(
+            {function.code_digest for function in functions}
+            | {layer.digest for function in functions for layer in function.layers if layer.archive}
+            | await self.store.layer_versions.digests()
+        )
 
     def _build(self) -> list[lifecycle.Service]:
         settings, clock = self.settings, self._clock
@@ -135,11 +149,47 @@ class Node:
                 queue_wait_s=settings.queue_wait_s,
             ),
         )
+        self._around = Surroundings(self.store, routes=self.routes, admit=admit, pools=self.pools, clock=clock)
+        trail = Trail(self.store.audit, clock=clock)
         new_id = ids.request_id_maker(secrets.randbits(32), clock.now_s)
         nonces = Nonces()
         tokens = CallTokens(self.identity.token_secret, clock, self.identity.find)
+        node_tasks = self._tasks = NodeTasks(
+            self.store,
+            self.blob,
+            settings,
+            invoke=invoke,
+            routes=self.routes,
+            pools=self.pools,
+            reserved=partial(self._reserved, admit),
+            secret=self.identity.token_secret,
+            clock=clock,
+            new_request_id=new_id,
+        )
         calls = Calls(
-            invoke=invoke, clock=clock, new_request_id=new_id, keys=self.identity.find, nonces=nonces, tokens=tokens
+            invoke=invoke,
+            clock=clock,
+            new_request_id=new_id,
+            keys=self.identity.find,
+            nonces=nonces,
+            tokens=tokens,
+            submit_task=node_tasks.service.submit,
+            submit_max_bytes=settings.async_body_max_bytes,
+        )
+        bindings = Bindings(
+            self.store,
+            settings,
+            account_id=self.identity.owner,
+            submit_task=node_tasks.service.submit,
+            clock=clock,
+        )
+        uploads = Uploads(
+            self.blob,
+            secret=self.identity.link_secret,
+            clock=clock,
+            random=secrets.token_bytes,
+            region=settings.region,
+            object_max_bytes=settings.code_zip_max_bytes,
         )
         app = create_app(
             ControlParts(
@@ -147,7 +197,7 @@ class Node:
                 code=self.code,
                 layers=_Layers(self),
                 clock=clock,
-                runtimes=self.interpreters.resolve,
+                runtimes=self.runtimes.resolve,
                 new_request_id=new_id,
                 keys=self.identity.find,
                 nonces=nonces,
@@ -158,18 +208,48 @@ class Node:
                 instances=self.pools.views,
                 node_info=self._info,
                 on_function_changed=self._changed,
-                on_function_deleted=partial(self._deleted, admit.forget),
+                on_function_deleted=partial(self._deleted, admit.forget, bindings),
+                changed_around=self._changed_around,
+                tasks=node_tasks.service.tasks,
+                delivery_secret=node_tasks.delivery_secret,
+                kept=self.pools.kept,
+                abort=self.pools.kill,
+                on_keys_changed=partial(self._keys_changed, calls),
+                owner_account=lambda: self.identity.owner,
+                on_call=trail.add,
+                limits=Limits(account_concurrency=settings.account_concurrency),
+                on_trigger_changed=bindings.trigger_changed,
+                on_trigger_deleted=bindings.trigger_deleted,
+                on_domain_changed=bindings.domain_changed,
+                on_domain_deleted=bindings.domain_deleted,
+                trigger_url=lambda trigger: bindings.targets.url(trigger, self.gateway.url),
+                uploads=uploads,
+                deletion_blockers=[bindings.check_deletion],
             )
         )
-        self.gateway = Gateway(calls=calls, app=app, clock=clock, new_request_id=new_id, config=self._gateway_config())
-        housekeeping = Housekeeping(self.store.requests.drop_before, clock=clock, keep_days=settings.records_keep_days)
-        return [recorder, housekeeping, self.pools, self.gateway]
+        triggers = HttpTriggers(
+            invoke=invoke, clock=clock, new_request_id=new_id, keys=self.identity.find, folder=str(self._folder.tmp)
+        )
+        self.gateway = Gateway(
+            calls=calls,
+            targets=bindings.targets,
+            triggers=triggers,
+            app=app,
+            clock=clock,
+            new_request_id=new_id,
+            config=self._gateway_config(),
+            tls=bindings.tls,
+        )
+        housekeeping = Housekeeping(
+            self.store.requests.drop_before, clock=clock, keep_days=settings.records_keep_days, sweep=uploads.sweep
+        )
+        return [recorder, trail, housekeeping, self.pools, self._around, node_tasks, bindings, self.gateway]
 
     def _preparer(self) -> Preparer:
         return Preparer(
             open_code=self.code.open,
             layer_path=lambda layer: self.layers.path(layer.digest),
-            runtimes=self.interpreters.resolve,
+            runtime_start=self.runtimes.start,
             region=self.settings.region,
             new_instance_id=lambda: "c-" + secrets.token_hex(12),
         )
@@ -179,6 +259,7 @@ class Node:
         return PoolsConfig(
             instances_max=settings.instances_max,
             idle_s=settings.instance_idle_s,
+            parked=settings.instances_parked,
             queue_wait_s=max(settings.queue_wait_s, settings.instance_start_timeout_s),
             grace_s=settings.shutdown_grace_s,
             limits=InstanceLimits(
@@ -193,6 +274,7 @@ class Node:
         return GatewayConfig(
             host=settings.host,
             port=settings.port,
+            tls_port=settings.tls_port,
             body_max_bytes=settings.body_max_bytes,
             control_body_max_bytes=settings.control_body_max_bytes,
             header_timeout_s=settings.header_timeout_s,
@@ -212,13 +294,32 @@ class Node:
     def _changed(self, function: Function) -> None:
         """A revision is committed: calls go to it from now on, the old instances finish and go."""
         old = self.routes.put(function)
-        if old is not None:
+        if old is not None and not (runs_alike(old, function) and self.pools.adopt(function)):
             self.pools.retire(old)
+        self._around.changed(function)
 
-    def _deleted(self, forget: Callable[[str], None], function: Function) -> None:
+    def _deleted(self, forget: Callable[[str], None], bindings: Bindings, function: Function) -> None:
+        bindings.function_deleted(function)
+        self._tasks.function_deleted()
+        self._around.deleted(function)
         self.routes.drop(function)
         self.pools.retire(function)
         forget(function.function_id)
+
+    async def _changed_around(self, account_id: str, name: str) -> None:
+        await self._around.refresh(account_id, name)
+        await self._tasks.configs_changed()
+
+    def _reserved(self, admit: Admit, account_id: str, name: str) -> int | None:
+        function = self.routes.latest(account_id, name)
+        return None if function is None else admit.reserved(account_id, function.function_id)
+
+    async def _keys_changed(self, calls: Calls) -> None:
+        """Keys are in force from now on; clients on this machine find one that works."""
+        another = await self.identity.reload()
+        calls.keys_changed()
+        if another:
+            self.identity.write_credentials(self.credentials_path(), self.gateway.url)
 
     def _info(self) -> dict[str, Any]:
         settings = self.settings
@@ -227,7 +328,7 @@ class Node:
             "tier": self.spawner.tier,
             "uptimeS": (self._clock.monotonic_ns() - self._started_ns) // 1_000_000_000,
             "instances": self.pools.statistics(),
-            "runtimes": self.interpreters.describe(),
+            "runtimes": self.runtimes.describe(),
             "limits": {
                 "accountConcurrency": settings.account_concurrency,
                 "functionConcurrency": settings.function_concurrency,

@@ -18,10 +18,19 @@ DAY_MS = 86_400_000
 
 
 class Housekeeping:
-    """Drops records older than `keep_days`, each hour. A Service."""
+    """Drops records older than `keep_days`, and uploads that have ended, each hour. A Service."""
 
-    def __init__(self, drop_before: Callable[[str], Awaitable[int]], *, clock: Clock, keep_days: int) -> None:
+    def __init__(
+        self,
+        drop_before: Callable[[str], Awaitable[int]],
+        *,
+        clock: Clock,
+        keep_days: int,
+        sweep: Callable[[], Awaitable[int]],
+    ) -> None:
+        """`sweep`: removes uploads that have ended."""
         self._drop_before = drop_before
+        self._sweep = sweep
         self._clock = clock
         self._keep_days = keep_days
         self._task: asyncio.Task[None] | None = None
@@ -39,9 +48,10 @@ class Housekeeping:
             first = datetime.fromtimestamp((self._clock.now_ms() - self._keep_days * DAY_MS) / 1000, UTC)
             try:
                 days = await self._drop_before(first.strftime("%Y%m%d"))
+                await self._sweep()
             except errors.FunctoryError as failure:
                 log.warning(
-                    "Old records could not be dropped; tried again in an hour",
+                    "Old records and uploads could not be dropped; tried again in an hour",
                     extra=fields("drop_records", reason=failure),
                 )
             else:

@@ -10,7 +10,9 @@ from pathlib import Path
 import msgspec
 
 from functory.clock import Clock
-from functory.model.account import AccessKey, Scope
+from functory.model import account, errors
+from functory.model.account import AccessKey, Account, Scope
+from functory.store.accounts import Accounts
 from functory.store.base import Keys
 
 SECRET_BYTES = 32
@@ -28,46 +30,64 @@ class Credentials(msgspec.Struct, frozen=True, rename="camel"):
 class Identity:
     """The access keys, loaded from the store. A Service."""
 
-    def __init__(self, keys: Keys, *, clock: Clock, random: Callable[[int], bytes] = secrets.token_bytes) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        *,
+        clock: Clock,
+        random: Callable[[int], bytes] = secrets.token_bytes,
+        accounts: Accounts | None = None,
+    ) -> None:
+        """`accounts`: where the first account is noted down, if it is not yet."""
         self._store = keys
+        self._accounts = accounts
         self._clock = clock
         self._random = random
         self._keys: dict[str, AccessKey] = {}
         self.admin: AccessKey
-        """The key that the node wrote into credentials.json."""
+        """The key that the node wrote into credentials.json: the oldest active admin key of the first account."""
+        self.owner = ""
+        """The account that the node was made with: its admins manage all others."""
         self.token_secret = b""
         self.link_secret = b""
 
     async def start(self) -> None:
         """Loads the keys; makes the first account and key of a fresh node."""
-        for key in await self._store.all():
-            self._keys[key.access_key_id] = key
-        admins = [key for key in self._keys.values() if key.scope is Scope.ADMIN and key.active]
-        if admins:
-            self.admin = min(admins, key=lambda key: (key.created_at_ms, key.access_key_id))
-        else:
-            self.admin = self._new_key()
-            await self._store.put(self.admin)
-            self._keys[self.admin.access_key_id] = self.admin
+        keys = sorted(await self._store.all(), key=_age)
+        first = next((key.account_id for key in keys if key.scope is Scope.ADMIN), "")
+        first = first or account.new_account_id(self._random)
+        self.owner = (await self._store.secret("owner-account", first.encode())).decode()
+        if not any(_leads(key, self.owner) for key in keys):
+            await self._store.put(
+                account.new_key(self._random, self.owner, Scope.ADMIN, now_ms=self._clock.now_ms(), label="first")
+            )
+        await self.reload()
+        await self._note_owner()
         self.token_secret = await self._store.secret("call-tokens", self._random(SECRET_BYTES))
         self.link_secret = await self._store.secret("code-links", self._random(SECRET_BYTES))
 
     async def stop(self) -> None:
         """Nothing to stop."""
 
+    async def reload(self) -> bool:
+        """Takes over the stored keys; whether another key belongs into credentials.json now."""
+        self._keys = {key.access_key_id: key for key in await self._store.all()}
+        before: AccessKey | None = getattr(self, "admin", None)
+        self.admin = min((key for key in self._keys.values() if _leads(key, self.owner)), key=_age)
+        return before is not None and before != self.admin
+
+    async def _note_owner(self) -> None:
+        if self._accounts is None:
+            return
+        try:
+            await self._accounts.get(self.owner)
+        except errors.AccountNotFound:
+            now_ms = self._clock.now_ms()
+            await self._accounts.put(Account(account_id=self.owner, name="first", created_at_ms=now_ms))
+
     def find(self, access_key_id: str) -> AccessKey | None:
         """The key of this id."""
         return self._keys.get(access_key_id)
-
-    def _new_key(self) -> AccessKey:
-        # An account id is 16 digits, as the official ones are: SDKs and ARNs show it.
-        number = int.from_bytes(self._random(8), "big") % 9 * 10**15 + int.from_bytes(self._random(8), "big") % 10**15
-        return AccessKey(
-            access_key_id="FK" + self._random(11).hex(),
-            secret=self._random(24).hex(),
-            account_id=str(10**15 + number)[:16],
-            created_at_ms=self._clock.now_ms(),
-        )
 
     def write_credentials(self, path: Path, endpoint: str) -> bool:
         """Writes credentials.json (0600, whole or not at all); whether it was not there before."""
@@ -90,3 +110,11 @@ class Identity:
             file.write(text + b"\n")
         temporary.replace(path)
         return fresh
+
+
+def _age(key: AccessKey) -> tuple[int, str]:
+    return (key.created_at_ms, key.access_key_id)
+
+
+def _leads(key: AccessKey, owner: str) -> bool:
+    return key.account_id == owner and key.scope is Scope.ADMIN and key.active

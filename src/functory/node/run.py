@@ -40,7 +40,12 @@ def run(settings: Settings) -> int:
     folder.open()
     try:
         interpreters = find_interpreters({name: path for name, path in settings.interpreters.items() if path})
-        launch = partial(process.launch, prepare=interpreters.paths, readable=[str(folder.code), str(folder.layers)])
+        launch = partial(
+            process.launch,
+            prepare=interpreters.paths,
+            readable=[str(folder.code), str(folder.layers)],
+            isolation=settings.isolation,
+        )
         launched = launch()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_serve(settings, folder, launched, launch, interpreters))

@@ -5,6 +5,7 @@
     with sdk.connect() as client:
         answer = client.invoke("hello", b"world")
         print(answer.payload, answer.duration_ms)
+        print(client.submit("hello", b"later").result(wait_s=30))
 
 `connect` finds the endpoint and the keys as the command line does; `Client(credentials)` takes them as given. All calls
 are blocking; a client may be used by one thread at a time.
@@ -14,14 +15,20 @@ from functory.sdk.answers import Invoked
 from functory.sdk.client import Client, connect
 from functory.sdk.credentials import Credentials
 from functory.sdk.errors import ApiError, ConnectionFailed, CredentialsNotFound, SdkError
+from functory.sdk.task_answers import AsyncTask
+from functory.sdk.tasks import Submitted, TaskFailed, TaskNotEnded
 
 __all__ = [
     "ApiError",
+    "AsyncTask",
     "Client",
     "ConnectionFailed",
     "Credentials",
     "CredentialsNotFound",
     "Invoked",
     "SdkError",
+    "Submitted",
+    "TaskFailed",
+    "TaskNotEnded",
     "connect",
 ]

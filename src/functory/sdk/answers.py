@@ -37,6 +37,14 @@ class Lifecycle(Answer, frozen=True, kw_only=True):
     pre_stop: Hook | None = None
 
 
+class CustomRuntime(Answer, frozen=True, kw_only=True):
+    """How a function of a custom runtime is started."""
+
+    command: list[str] | None = None
+    args: list[str] | None = None
+    port: int | None = None
+
+
 class Function(Answer, frozen=True, kw_only=True):
     """A function as GetFunction answers it."""
 
@@ -57,6 +65,7 @@ class Function(Answer, frozen=True, kw_only=True):
     environment_variables: dict[str, str] | None = None
     layers: list[Layer] | None = None
     instance_lifecycle_config: Lifecycle | None = None
+    custom_runtime_config: CustomRuntime | None = None
     code_checksum: str = ""
     """CRC-64 of the zip, a decimal number."""
     code_size: int = 0
@@ -171,6 +180,46 @@ class Token(Answer, frozen=True, kw_only=True):
 
     token: str
     expires_at_ms: int
+
+
+class Key(Answer, frozen=True, kw_only=True):
+    """An access key."""
+
+    access_key_id: str
+    account_id: str
+    scope: str
+    active: bool
+    label: str = ""
+    created_at_ms: int = 0
+    access_key_secret: str = ""
+    """Told once, when the key is made; empty in lists."""
+
+
+class KeyPage(Answer, frozen=True, kw_only=True):
+    """The keys of an account."""
+
+    keys: list[Key] = []
+
+
+class AuditEvent(Answer, frozen=True, kw_only=True):
+    """One management call: who, what, when, and what came of it."""
+
+    request_id: str
+    at_ms: int
+    access_key_id: str = ""
+    method: str = ""
+    path: str = ""
+    operation: str = ""
+    status: int = 0
+    code: str = ""
+
+
+class AuditPage(Answer, frozen=True, kw_only=True):
+    """A page of events, newest first."""
+
+    events: list[AuditEvent] = []
+    next_before: int = 0
+    """To be given as `before` for the next page; 0 = there is none."""
 
 
 class Tier(Answer, frozen=True, kw_only=True):

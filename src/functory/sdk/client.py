@@ -13,8 +13,11 @@ import msgspec
 from functory.model import ids
 from functory.sdk import answers, credentials, signer
 from functory.sdk.functions import Functions, path_of
+from functory.sdk.keys import Keys
 from functory.sdk.requests import PREFIX, Requests
+from functory.sdk.tasks import Submitted, Tasks
 from functory.sdk.transport import Reply, Transport, decode
+from functory.sdk.triggers import Triggers
 
 
 class Client:
@@ -29,6 +32,9 @@ class Client:
         self._transport = Transport(found, timeout_s=timeout_s)
         self.functions = Functions(self._transport)
         self.requests = Requests(self._transport)
+        self.triggers = Triggers(self._transport)
+        self.keys = Keys(self._transport)
+        self.tasks = Tasks(self._transport)
 
     def __enter__(self) -> Client:
         return self
@@ -72,6 +78,28 @@ class Client:
             wait_s=wait_s,
         )
         return invoked(reply)
+
+    def submit(
+        self,
+        name: str,
+        payload: bytes | str = b"",
+        *,
+        task_id: str = "",
+        delay_s: float = 0,
+        priority: int | None = None,
+        qualifier: str = "",
+        trace_parent: str = "",
+    ) -> Submitted:
+        """Hand a task over to be run later; it is durable when this returns. See `Tasks.submit`."""
+        return self.tasks.submit(
+            name,
+            payload,
+            task_id=task_id,
+            delay_s=delay_s,
+            priority=priority,
+            qualifier=qualifier,
+            trace_parent=trace_parent,
+        )
 
     def function_logs(
         self, name: str, *, after: str = "", before: str = "", limit: int = 100

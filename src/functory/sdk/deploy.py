@@ -18,7 +18,8 @@ from functory.sdk import answers, errors
 from functory.sdk import project as projects
 from functory.sdk.client import Client
 from functory.sdk.package import Package
-from functory.sdk.project import Project
+from functory.sdk.project import Project, ProjectTrigger
+from functory.sdk.triggers import Trigger
 
 _TRIES = 3
 _NEW = answers.Function(function_name="", memory_size=projects.DEFAULTS["memorySize"], cpu=projects.DEFAULT_CPU)
@@ -68,6 +69,35 @@ def apply(client: Client, source: Path, project: Project, package: Package, laye
             if not raced or attempt == _TRIES - 1:
                 raise
     raise AssertionError("unreachable: the last try returns or raises")
+
+
+class DeployedTrigger(msgspec.Struct, frozen=True, kw_only=True):
+    """What was done with one trigger: created, updated or unchanged."""
+
+    trigger: Trigger
+    done: str
+
+
+def apply_trigger(client: Client, function: str, wanted: ProjectTrigger) -> DeployedTrigger:
+    """Makes one trigger what the folder says. Triggers that the folder does not name are left alone."""
+    config = wanted.full_config()
+    said = {"qualifier": wanted.qualifier, "description": wanted.description}
+    fields = {key: value for key, value in said.items() if value is not None}
+    try:
+        there = client.triggers.get(function, wanted.name)
+    except errors.ApiError as refusal:
+        if refusal.code != "TriggerNotFound":
+            raise
+        made = client.triggers.create(function, wanted.name, wanted.type, config, **fields)
+        return DeployedTrigger(trigger=made, done="created")
+    if there.trigger_type != wanted.type:
+        client.triggers.delete(function, wanted.name)
+        made = client.triggers.create(function, wanted.name, wanted.type, config, **fields)
+        return DeployedTrigger(trigger=made, done="replaced")
+    same = there.config == config and all(getattr(there, key) == value for key, value in fields.items())
+    if same:
+        return DeployedTrigger(trigger=there, done="unchanged")
+    return DeployedTrigger(trigger=client.triggers.update(function, wanted.name, config, **fields), done="updated")
 
 
 def find(client: Client, name: str) -> answers.Function | None:
@@ -142,4 +172,13 @@ def _as_fields(function: answers.Function) -> Mapping[str, Any]:
         "environmentVariables": function.environment_variables or {},
         "layers": [layer.arn for layer in function.layers or []],
         "instanceLifecycleConfig": hooks,
+        "customRuntimeConfig": _custom(function.custom_runtime_config),
     }
+
+
+def _custom(there: answers.CustomRuntime | None) -> dict[str, Any]:
+    """How it is started, without what nobody said."""
+    if there is None:
+        return {}
+    said = {"command": there.command, "args": there.args, "port": there.port}
+    return {key: value for key, value in said.items() if value}

@@ -45,23 +45,26 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
     """The files as they lie on disk."""
 
 
-def pack(source: Path, *, max_bytes: int = MAX_BYTES) -> Package:
-    """The zip of a folder, or of one file. `PackageError` says what cannot be packed."""
+def pack(source: Path, *, max_bytes: int = MAX_BYTES, keep: frozenset[str] = frozenset()) -> Package:
+    """The zip of a folder, or of one file. `PackageError` says what cannot be packed.
+
+    `keep`: folders that are packed although they are left out as a rule.
+    """
     if source.is_file():
         entries = iter([(source.name, source)])
     elif source.is_dir():
-        entries = files_of(source)
+        entries = files_of(source, keep)
     else:
         raise PackageError(f"{source} is not there", hint="give a folder with code, or one source file")
     return _zipped(entries, source, max_bytes)
 
 
-def files_of(folder: Path) -> Iterator[tuple[str, Path]]:
+def files_of(folder: Path, keep: frozenset[str] = frozenset()) -> Iterator[tuple[str, Path]]:
     """Name inside the zip and path of every file that belongs to the function, in order of name."""
     ignored = read_ignored(folder)
     found: list[tuple[str, Path]] = []
     root = folder.resolve()
-    _walk(root, root, "", ignored, found, (root,))
+    _walk(root, root, "", ignored, found, (root,), keep)
     return iter(sorted(found))
 
 
@@ -84,10 +87,10 @@ def read_ignored(folder: Path) -> list[str]:
     return patterns
 
 
-def is_ignored(name: str, is_folder: bool, patterns: list[str]) -> bool:
+def is_ignored(name: str, is_folder: bool, patterns: list[str], keep: frozenset[str] = frozenset()) -> bool:
     """Whether a file or folder, `a/b` from the root, stays out."""
     last = name.rpartition("/")[2]
-    if last in (LEFT_OUT_FOLDERS if is_folder else LEFT_OUT_FILES):
+    if last in (LEFT_OUT_FOLDERS - keep if is_folder else LEFT_OUT_FILES):
         return True
     if not is_folder and last.endswith(LEFT_OUT_SUFFIXES):
         return True
@@ -105,19 +108,25 @@ def _matches(pattern: str, name: str, last: str, is_folder: bool) -> bool:
 
 
 def _walk(
-    root: Path, folder: Path, inside: str, ignored: list[str], found: list[tuple[str, Path]], above: tuple[Path, ...]
+    root: Path,
+    folder: Path,
+    inside: str,
+    ignored: list[str],
+    found: list[tuple[str, Path]],
+    above: tuple[Path, ...],
+    keep: frozenset[str],
 ) -> None:
     """Adds the files of `folder`. `above`: the real folders on the way here, so that a loop of links ends."""
     for entry in _scan(folder):
         name = f"{inside}{entry.name}"
         path = Path(entry.path)
-        if is_ignored(name, entry.is_dir(), ignored):
+        if is_ignored(name, entry.is_dir(), ignored, keep):
             continue
         real = _inside(root, path, name) if entry.is_symlink() else path
         if entry.is_dir():
             if real in above:
                 raise PackageError(f"{name} is a link to a folder that holds it")
-            _walk(root, path, f"{name}/", ignored, found, (*above, real))
+            _walk(root, path, f"{name}/", ignored, found, (*above, real), keep)
         elif entry.is_file():
             found.append((name, real))
         else:

@@ -12,8 +12,21 @@ All keys are optional:
     description = "…"
     initializer = "index.start"     runs once per instance before the first call
     pre_stop = "index.stop"         runs before an instance goes
+    command = ["python3", "app.py"] custom runtimes: what is started; default: the program `bootstrap`
+    args = ["--quiet"]              custom runtimes: more words for the command
+    port = 9000                     custom runtimes: where it listens; default: where the variable PORT says
     [environment]
     KEY = "value"
+    [[triggers]]                    also: qualifier, description, enable, config = {…} (as the API has it)
+    name = "web"
+    type = "http"
+    auth = "anonymous"              or "function" (the default: callers sign), "jwt"
+    methods = ["GET", "POST"]
+    [[triggers]]
+    name = "nightly"
+    type = "timer"
+    cron = "0 0 4 * * *"            second minute hour day month weekday, in UTC; or "@every 5m"
+    payload = "…"
 
 What neither the file nor a flag names keeps its value when the function exists, and gets the default when it is new.
 A key that is not in this list is refused: a limit that was misspelt is a limit that is not there.
@@ -44,6 +57,38 @@ _CPU_STEP = 0.05
 _USUAL = ("index", "main", "app")
 
 
+class ProjectTrigger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A trigger of the function. Either in short words, or with the API's own `config`."""
+
+    name: str
+    type: str
+    """http or timer."""
+    qualifier: str | None = None
+    description: str | None = None
+    auth: str | None = None
+    """http: anonymous, function (the default: callers sign) or jwt."""
+    methods: list[str] | None = None
+    """http. None = GET and POST."""
+    cron: str | None = None
+    """timer: six fields or `@every 5m`."""
+    payload: str | None = None
+    enable: bool | None = None
+    config: dict[str, Any] | None = None
+    """`triggerConfig` as the API has it; what is said in short words comes over it."""
+
+    def full_config(self) -> dict[str, Any]:
+        """`triggerConfig`."""
+        short = {
+            "authType": self.auth,
+            "methods": self.methods,
+            "cronExpression": self.cron,
+            "payload": self.payload,
+            "enable": self.enable,
+        }
+        start: dict[str, Any] = {"methods": ["GET", "POST"]} if self.type == "http" else {}
+        return start | (self.config or {}) | {key: value for key, value in short.items() if value is not None}
+
+
 class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A function as its folder and the flags describe it. None = nothing is said."""
 
@@ -60,6 +105,10 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     initializer: str | None = None
     pre_stop: str | None = None
     description: str | None = None
+    command: list[str] | None = None
+    args: list[str] | None = None
+    port: int | None = None
+    triggers: list[ProjectTrigger] | None = None
 
     def fields(self) -> dict[str, Any]:
         """What is said, as fields of CreateFunction; environment, layers and handler are `deploy`'s business."""
@@ -71,7 +120,11 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "instanceConcurrency": self.concurrency,
             "description": self.description,
         }
-        return {key: value for key, value in plain.items() if value is not None}
+        custom = {"command": self.command, "args": self.args, "port": self.port}
+        said = {key: value for key, value in custom.items() if value is not None}
+        return {key: value for key, value in plain.items() if value is not None} | (
+            {"customRuntimeConfig": said} if said else {}
+        )
 
 
 def load(source: Path) -> Project:
@@ -129,46 +182,63 @@ def find_handler(source: Path, runtime: str, current: str = "") -> str:
     The one in force (`current`) if its file is still there; `index`, then whichever of `main` and `app` is there
     alone, then the only source file; the function in it is called `handler`.
     """
-    suffix = ".py" if runtime.startswith("python") else ".js" if runtime.startswith("nodejs") else ""
-    if not suffix:
-        return current or "index.handler"
+    suffixes = _suffixes(runtime)
+    if not suffixes:
+        return current or ("main" if runtime == "go1" else "index.handler")
     if source.is_file():
         return f"{source.stem}.handler"
-    if current and handler_file(source, current, suffix) is not None:
+    if current and handler_file(source, current, suffixes) is not None:
         return current
-    stems = {path.stem for path in source.glob(f"*{suffix}")}
+    stems = {path.stem for suffix in suffixes for path in source.glob(f"*{suffix}")}
     usual = [stem for stem in _USUAL if stem in stems]
     if "index" in stems or len(usual) == 1:
         return f"{usual[0]}.handler"
     if len(stems) == 1:
         return f"{stems.pop()}.handler"
-    what = "several files could hold the handler" if stems else f"there is no {suffix} file"
+    what = "several files could hold the handler" if stems else f"there is no {suffixes[0]} file"
     raise ProjectError(f"{source}: {what}", hint=f'name it with --handler FILE.FUNC, or handler = "…" in {FILE_NAME}')
 
 
 def check_handler(source: Path, runtime: str, handler: str) -> None:
     """Refuses a handler whose file is not there, before anything is sent."""
-    if not runtime.startswith("python"):
+    suffixes = _suffixes(runtime)
+    if runtime == "go1" and not (source if source.is_file() else source / handler).is_file():
+        raise ProjectError(
+            f"the handler is {handler!r}, but {source} has no such program",
+            hint=f"build it first, for Linux: CGO_ENABLED=0 go build -o {handler} .",
+        )
+    if not suffixes:
         return
     if source.is_file():
         there = handler.rpartition(".")[0] == source.stem
     else:
-        there = handler_file(source, handler, ".py") is not None
+        there = handler_file(source, handler, suffixes) is not None
     if not there:
         raise ProjectError(
             f"the handler is {handler!r}, but {source} has no such file",
-            hint="a handler is FILE.FUNCTION, such as index.handler for handler() in index.py",
+            hint=f"a handler is FILE.FUNCTION, such as index.handler for handler() in index{suffixes[0]}",
         )
 
 
-def handler_file(folder: Path, handler: str, suffix: str) -> Path | None:
+def kept_folders(runtime: str) -> frozenset[str]:
+    """What belongs to the code though it is left out as a rule: these runtimes install nothing on the node."""
+    return frozenset() if runtime.startswith("python") else frozenset({"node_modules"})
+
+
+def _suffixes(runtime: str) -> tuple[str, ...]:
+    """How files that hold a handler end; none for runtimes that run programs."""
+    if runtime.startswith("python"):
+        return (".py",)
+    return (".js", ".mjs", ".cjs") if runtime.startswith("nodejs") else ()
+
+
+def handler_file(folder: Path, handler: str, suffixes: tuple[str, ...]) -> Path | None:
     """The file that holds `file.func`, `dir/file.func` or `pkg.mod.func`."""
     module = handler.rpartition(".")[0]
     if not module:
         return None
-    places = (
-        folder / f"{part}{end}" for part in (module, module.replace(".", "/")) for end in (suffix, "/__init__.py")
-    )
+    ends = [end for suffix in suffixes for end in (suffix, f"/index{suffix}" if suffix != ".py" else "/__init__.py")]
+    places = (folder / f"{part}{end}" for part in (module, module.replace(".", "/")) for end in ends)
     return next((path for path in places if path.is_file()), None)
 
 

@@ -27,8 +27,12 @@ def percent_encode(text: str) -> str:
 
 
 def canonical_query(pairs: Sequence[tuple[str, str]]) -> str:
-    """`k=v&…`, encoded and sorted. It may be sent as it is, so what is signed and what is sent cannot differ."""
-    return "&".join(sorted(f"{percent_encode(key)}={percent_encode(value)}" for key, value in pairs))
+    """`k=v&…`, encoded and sorted. It may be sent as it is, so what is signed and what is sent cannot differ.
+
+    Sorted by name, then by value, before they are joined: `a=` comes before `a-b=`, though `=` sorts after `-`.
+    """
+    encoded = sorted((percent_encode(key), percent_encode(value)) for key, value in pairs)
+    return "&".join(f"{key}={value}" for key, value in encoded)
 
 
 def now_date() -> str:

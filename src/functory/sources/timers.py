@@ -1,11 +1,13 @@
 """Timer triggers: fires each due time once.
 
-    set (at start, and when a trigger changes) → heap of due times → wait → claim → submit
+    set (at start, and when a trigger changes) → heap of due times → wait → submit, claim
 
-The claim is a compare-and-set in the store that is durable before anything runs, so a due time is fired once whatever
-restarts in between; a crash between claim and run loses that one fire (at most once), and a run that fails is tried
-again (`Retry`). What was missed while the node was down is fired once, for its latest due time, if that is at most
-`MISSED_MS` ago; older ones are passed over.
+A run is a durable task, and each due time has a task id of its own. The task is stored first and the due time claimed
+after, by a compare-and-set in the store: a crash in between stores the task again under the same id, which is refused.
+So a due time is run once whatever restarts in between, and by one of several nodes.
+
+What was missed while the node was down is fired once, for its latest due time, if that is at most `MISSED_MS` ago;
+older ones are passed over.
 """
 
 from __future__ import annotations
@@ -22,7 +24,6 @@ import msgspec
 from functory.clock import Clock
 from functory.model import errors
 from functory.model import trigger as triggers
-from functory.model.invocation import FAULT, Fault, Invocation, Invoke, Kind
 from functory.model.trigger import Trigger, TriggerKind
 from functory.observe.logs import fields
 from functory.sources import cron
@@ -35,14 +36,15 @@ LONGEST_WAIT_S = 60.0
 """How long it sleeps at most: a wall clock that is set is noticed after this time."""
 
 Submit = Callable[[Trigger, bytes, str], Awaitable[None]]
-"""Runs a trigger's function: trigger, payload, and an id that is the same for the same due time."""
+"""Has a trigger's function run: trigger, payload, and an id that is the same for the same due time. Returns once that
+is durable; a second time with the same id is harmless."""
 
 
 class Claims(Protocol):
     """Who says that a due time is ours: `store.triggers`."""
 
     async def claim(self, trigger: Trigger, due_ms: int) -> bool:
-        """True once for each due time."""
+        """Remembers that it is fired; true once for each due time."""
 
 
 class _Timer:
@@ -162,10 +164,9 @@ class Timers:
     async def _fire(self, timer: _Timer, due_ms: int) -> None:
         trigger = timer.trigger
         try:
-            if not await self._claims.claim(trigger, due_ms):
-                return
-            self.fired += 1
-            await self._submit(trigger, event(trigger, due_ms, timer.payload), f"{trigger.trigger_id}-{due_ms}")
+            await self._submit(trigger, event(trigger, due_ms, timer.payload), f"timer-{trigger.trigger_id}-{due_ms}")
+            if await self._claims.claim(trigger, due_ms):
+                self.fired += 1
         except errors.FunctoryError as failure:
             log.warning(
                 "A timer could not run its function",
@@ -179,44 +180,3 @@ def event(trigger: Trigger, due_ms: int, payload: str) -> bytes:
     """What the function is given: `{triggerTime, triggerName, payload}`."""
     time = datetime.fromtimestamp(due_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return msgspec.json.encode({"triggerTime": time, "triggerName": trigger.name, "payload": payload})
-
-
-class Retry(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run that fails is tried again: the official default for asynchronous invocations."""
-
-    attempts: int = 4
-    """The first one counted."""
-    first_s: float = 1.0
-    """Before the second; doubled each time."""
-
-
-def invoking(invoke: Invoke, *, clock: Clock, new_request_id: Callable[[], str], retry: Retry | None = None) -> Submit:
-    """A `Submit` that runs the function at once and keeps trying in memory. A function that is gone is not retried."""
-    rule = retry or Retry()
-
-    async def submit(trigger: Trigger, payload: bytes, _: str) -> None:
-        delay_s = rule.first_s
-        for attempt in range(1, rule.attempts + 1):
-            outcome = await invoke(
-                Invocation(
-                    request_id=new_request_id(),
-                    account_id=trigger.account_id,
-                    function_name=trigger.function_name,
-                    qualifier=trigger.qualifier,
-                    payload=payload,
-                    kind=Kind.EVENT,
-                    accepted_ns=clock.monotonic_ns(),
-                    attempt=attempt,
-                )
-            )
-            if outcome.stream is not None:
-                outcome.stream.cancel()
-            if FAULT[outcome.status] is Fault.NONE:
-                return
-            if attempt < rule.attempts:
-                await clock.sleep(delay_s)
-                delay_s *= 2
-        last = outcome.error_type or outcome.message
-        raise errors.Unavailable(f"it failed {rule.attempts} times, at last with {last}")
-
-    return submit

@@ -28,6 +28,7 @@ class Aliases:
                 raise errors.AliasAlreadyExists(
                     f"alias '{alias.name}' of function '{alias.function_name}' already exists"
                 )
+            parts.check_room(rows, ALIAS, alias.account_id, alias.function_name)
             rows.put(ALIAS, alias.account_id, alias.function_name, alias.name, parts.encode(alias))
 
         await self._runs.change(work)

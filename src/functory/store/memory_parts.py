@@ -70,6 +70,9 @@ class MemoryRows:
         ]
         return [self._rows[key] for key in fits[:limit]]
 
+    def count(self, kind: str, account_id: str, function: str) -> int:
+        return sum(key[:3] == (kind, account_id, function) for key in self._rows)
+
     def every(self, kind: str) -> Iterable[bytes]:
         return [body for key, body in sorted(self._rows.items()) if key[0] == kind]
 

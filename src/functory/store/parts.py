@@ -22,6 +22,8 @@ ASYNC, CONCURRENCY, PROVISION, SCALING = "async", "concurrency", "provision", "s
 LAYER, LAYER_COUNTER, ACCOUNT = "layer", "layer_counter", "account"
 FREE = frozenset({LAYER, LAYER_COUNTER, ACCOUNT})
 """Kinds of an account, not of a function: what stands for the function is a name of their own."""
+MOST = 1000
+"""The most versions, and the most aliases, of one function: all are held in memory to be routed."""
 QUALIFIED = (ASYNC, PROVISION, SCALING)
 """Kinds whose key is a qualifier."""
 
@@ -49,6 +51,9 @@ class Rows(Protocol):
     ) -> Iterable[bytes]:
         """Bodies in order of (function, key), after `after`. An empty `function` = all of the account."""
 
+    def count(self, kind: str, account_id: str, function: str) -> int:
+        """How many rows of this kind the function has."""
+
     def every(self, kind: str) -> Iterable[bytes]:
         """All bodies of a kind."""
 
@@ -75,6 +80,14 @@ def check_name(account_id: str, function: str) -> None:
     """Passes if there can be such a function; `FunctionNotFound` else."""
     rules.check_text("accountId", account_id)
     rules.known_name(function)
+
+
+def check_room(rows: Rows, kind: str, account_id: str, function: str) -> None:
+    """`LimitExceeded` if the function has as many of these as it may."""
+    if rows.count(kind, account_id, function) >= MOST:
+        raise errors.LimitExceeded(
+            f"function '{function}' has {MOST} of kind {kind} already, the most there may be", hint="delete some"
+        )
 
 
 def check_qualifier(rows: Rows, account_id: str, function: str, qualifier: str) -> None:

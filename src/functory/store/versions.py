@@ -35,6 +35,7 @@ class Versions:
             newest = [_read(body) for body in rows.page(VERSION, account_id, function, ("", ""), 1, backwards=True)]
             if newest and version.content(newest[0].function) == version.content(latest):
                 raise errors.VersionPublishError(function)
+            parts.check_room(rows, VERSION, account_id, function)
             number = rows.next_version(account_id, function)
             frozen = structs.replace(latest, version=str(number), restriction=None)
             made = Version(function=frozen, description=description, created_at_ms=at_ms)

@@ -79,7 +79,7 @@ class JwtRules:
         config = _read(text)
         self._keys = _keys(config.jwks)
         self.lookups = tuple(_lookup(part) for part in config.token_lookup.split(",") if part.strip())
-        self.passed = tuple(_passed(part) for part in config.claim_pass_by.split(",") if part.strip(" :"))
+        self.passed = tuple(_passed(part) for part in config.claim_pass_by.split(",") if _says(part))
         self._open = _paths("whitelist", config.whitelist)
         self._closed = _paths("blacklist", config.blacklist)
         if not self.lookups:
@@ -179,6 +179,11 @@ def _lookup(part: str) -> Lookup:
             f"authConfig.tokenLookup {part[:80]!r} is not valid: header, query or cookie, then a name: header:X-Token"
         )
     return Lookup(place, name.lower() if place == "header" else name, prefix.strip())
+
+
+def _says(part: str) -> bool:
+    """Whether a part of `claimPassBy` names a claim: the official default, `query::`, names none."""
+    return bool(part.partition(":")[2].strip(" :"))
 
 
 def _passed(part: str) -> PassBy:

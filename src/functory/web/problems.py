@@ -19,6 +19,7 @@ Headers = list[tuple[bytes, bytes]]
 
 STATUS: dict[type[errors.FunctoryError], int] = {
     errors.RequestError: 400,
+    errors.MethodNotAllowed: 405,
     errors.Denied: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
@@ -50,6 +51,11 @@ def status_of(error: BaseException) -> int:
         if cls in STATUS:
             return STATUS[cls]
     return 500
+
+
+def code_of(error: BaseException) -> str:
+    """The code that `error` answers with."""
+    return error.code if isinstance(error, errors.FunctoryError) else errors.FunctoryError.code
 
 
 def problem(error: BaseException, request_id: str) -> tuple[int, Headers, bytes]:

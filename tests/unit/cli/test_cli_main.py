@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from functory.cli import failures, main
 from functory.cli.failures import Exit
 from functory.model import errors as model_errors
+from functory.sdk import project
 from functory.sdk.errors import ApiError, ConnectionFailed, CredentialsNotFound, PackageError
 
 
@@ -81,6 +83,33 @@ def test_new_makes_a_function_and_overwrites_nothing(elsewhere: Path, capsys: py
     assert main.run(["new", "hello"]) == Exit.USAGE
     assert (elsewhere / "hello" / "index.py").read_text() == "mine"
     assert "is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("runtime", "files"),
+    [
+        ("nodejs20", ["functory.toml", "index.js"]),
+        ("custom", ["bootstrap", "functory.toml"]),
+        ("go1", [".functoryignore", "functory.toml", "go.mod", "main.go"]),
+    ],
+)
+def test_new_makes_a_function_of_each_runtime_that_can_be_deployed(
+    elsewhere: Path, runtime: str, files: list[str]
+) -> None:
+    assert main.run(["new", "hello", "--runtime", runtime]) == Exit.OK
+    folder = elsewhere / "hello"
+    assert sorted(path.name for path in folder.iterdir()) == files
+    said = project.load(folder)
+    assert said.runtime == runtime
+    assert not (folder / "bootstrap").exists() or os.access(folder / "bootstrap", os.X_OK)
+    if runtime == "go1":
+        (folder / "main").write_text("what the build makes")
+    project.check_handler(folder, runtime, said.handler or project.find_handler(folder, runtime))
+
+
+def test_new_knows_no_example_for_an_unknown_runtime(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run(["new", "hello", "--runtime", "ruby27"]) == Exit.USAGE
+    assert "python, nodejs, custom, go1" in capsys.readouterr().err
 
 
 def test_new_refuses_a_name_that_no_function_may_have(elsewhere: Path) -> None:

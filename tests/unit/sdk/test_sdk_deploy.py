@@ -89,3 +89,11 @@ def test_the_layer_of_the_requirements_is_bound_and_unbound(source: Path) -> Non
     bound = there(layers=[answers.Layer(arn="arn:1")])
     assert planned(bound, source, layer="arn:1").nothing
     assert planned(bound, source).fields == {"layers": []}
+
+
+def test_how_a_custom_function_is_started_is_sent_when_it_changed(source: Path) -> None:
+    config = answers.CustomRuntime(command=["python3", "app.py"], args=[], port=0)
+    current = there(runtime="custom", custom_runtime_config=config)
+    assert planned(current, source, runtime="custom", command=["python3", "app.py"]).nothing
+    changed = planned(current, source, runtime="custom", command=["python3", "web.py"])
+    assert changed.fields == {"customRuntimeConfig": {"command": ["python3", "web.py"]}}

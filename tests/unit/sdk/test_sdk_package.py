@@ -158,3 +158,13 @@ def test_an_empty_folder_and_a_missing_one_are_refused(tmp_path: Path) -> None:
         package.pack(tmp_path)
     with pytest.raises(PackageError, match="is not there"):
         package.pack(tmp_path / "none")
+
+
+def test_folders_that_are_left_out_as_a_rule_can_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "node_modules" / "a").mkdir(parents=True)
+    (tmp_path / "node_modules" / "a" / "index.js").write_text("x")
+    (tmp_path / "index.js").write_text("y")
+    assert package.pack(tmp_path).files == 1
+    assert package.pack(tmp_path, keep=frozenset({"node_modules"})).files == 2
+    (tmp_path / ".functoryignore").write_text("node_modules/\n")
+    assert package.pack(tmp_path, keep=frozenset({"node_modules"})).files == 1, "what the user says counts more"

@@ -136,3 +136,27 @@ def test_a_requirements_file_of_comments_asks_for_nothing(tmp_path: Path) -> Non
 def test_the_processor_share_suits_the_memory(memory_mb: int, cpu: float) -> None:
     assert project.fitting_cpu(memory_mb) == cpu
     assert memory_mb / 4096 <= cpu <= memory_mb / 1024
+
+
+def test_how_a_custom_function_is_started_is_one_field(tmp_path: Path) -> None:
+    toml = 'runtime = "custom"\ncommand = ["python3", "app.py"]\nport = 8080'
+    found = project.load(folder(tmp_path, toml=toml))
+    assert found.fields()["customRuntimeConfig"] == {"command": ["python3", "app.py"], "port": 8080}
+
+
+@pytest.mark.parametrize("name", ["index.js", "index.mjs", "index.cjs"])
+def test_node_handlers_are_found_in_all_kinds_of_modules(tmp_path: Path, name: str) -> None:
+    shop = folder(tmp_path, name)
+    assert project.find_handler(shop, "nodejs20") == "index.handler"
+    project.check_handler(shop, "nodejs20", "index.handler")
+    with pytest.raises(ProjectError, match="no such file") as caught:
+        project.check_handler(shop, "nodejs20", "app.handler")
+    assert "index.js" in caught.value.hint
+
+
+def test_a_go_program_must_be_built_first(tmp_path: Path) -> None:
+    shop = folder(tmp_path, "main.go")
+    assert project.find_handler(shop, "go1") == "main"
+    with pytest.raises(ProjectError, match="no such program") as caught:
+        project.check_handler(shop, "go1", "main")
+    assert "go build -o main" in caught.value.hint

@@ -84,6 +84,11 @@ def test_the_query_is_encoded_by_rfc_3986_and_sorted() -> None:
     assert signer.canonical_query(pairs) == "%C3%A9=%2F&limit=10&limit=5&prefix=a%20b~%2A"
 
 
+def test_the_query_is_sorted_by_name_before_it_is_joined() -> None:
+    pairs = [("a-b", "1"), ("a", "2"), ("a", "1")]
+    assert signer.canonical_query(pairs) == "a=1&a=2&a-b=1", "joined texts would sort '-' before '='"
+
+
 def test_nonces_are_long_and_never_the_same() -> None:
     assert len({signer.new_nonce() for _ in range(1000)}) == 1000
     assert all(len(signer.new_nonce()) == 32 for _ in range(10))

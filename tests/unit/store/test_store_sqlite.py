@@ -231,9 +231,13 @@ async def test_a_transaction_that_sqlite_takes_back_fails_and_the_next_succeeds(
         raise apsw.IOError("the disk is gone")
 
     async with running(store):
-        answers = await asyncio.gather(
-            store.functions.create(samples.function("beside")), store._writer.submit(lose), return_exceptions=True
-        )
+        gate = threading.Event()
+        held = store._writer.submit(lambda _: gate.wait(10))  # so that the next two are committed together
+        beside = asyncio.ensure_future(store.functions.create(samples.function("beside")))
+        await asyncio.sleep(0)
+        lost = store._writer.submit(lose)
+        gate.set()
+        _, *answers = await asyncio.gather(held, beside, lost, return_exceptions=True)
         assert {type(answer) for answer in answers} == {errors.SystemFault}
         await store.functions.create(samples.function("next"))
         assert [each.name for each in await store.functions.all()] == ["next"]

@@ -13,6 +13,7 @@ import msgspec
 
 from functory.control.fc.inputs import CodeInput
 from functory.control.parts import Code, CodeStore
+from functory.control.uploads import Uploads
 from functory.model import errors
 
 _PIECE_CHARS = 4 * 65536
@@ -20,11 +21,19 @@ _INLINE_CHARS = 65536
 _MAX_CHECKSUM = 20
 
 
-async def store_code(given: CodeInput | None, code: CodeStore) -> Code | None:
-    """Stores the code that `given` carries and returns once it is durable; None if it carries none."""
+async def store_code(
+    given: CodeInput | None, code: CodeStore, uploads: Uploads | None = None, account_id: str = ""
+) -> Code | None:
+    """Stores the code that `given` carries and returns once it is durable; None if it carries none.
+
+    `uploads`: where an object lies that it names, of this account.
+    """
     if given is None:
         return None
-    zip_bytes = await _zip_bytes(given)
+    if given.oss_object_name and uploads is not None:
+        zip_bytes: bytes | None = await uploads.take(account_id, given.oss_bucket_name or "", given.oss_object_name)
+    else:
+        zip_bytes = await _zip_bytes(given)
     if zip_bytes is None:
         return None
     return await code.add(zip_bytes, checksum=_checksum(given))

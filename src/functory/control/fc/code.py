@@ -19,9 +19,7 @@ def routes(parts: ControlParts) -> list[Route]:
     """The route of this room."""
 
     async def get(call: Call) -> Response:
-        name = call.function_name()
-        function = await parts.store.functions.get(call.account_id, name)
-        qualifiers.check(name, call.query)
+        function = await qualifiers.resolve(parts.store, call.account_id, call.function_name(), qualifiers.of(call))
         return calls.answer(
             {"checksum": function.code_checksum, "url": codelinks.url(parts, function.code_digest)},
         )

@@ -16,7 +16,7 @@ from starlette.routing import Route
 from functory.control import call as calls
 from functory.control.call import Call
 from functory.control.commit import to_the_end
-from functory.control.fc import archive, listing, outputs, paging, qualifiers, revisions, rules
+from functory.control.fc import archive, layers, listing, outputs, paging, qualifiers, revisions, rules
 from functory.control.fc.inputs import CreateFunctionInput, UpdateFunctionInput
 from functory.control.parts import Code, ControlParts
 from functory.model import errors, ids
@@ -34,10 +34,10 @@ def routes(parts: ControlParts) -> list[Route]:
     """The routes of this room."""
     room = FunctionsRoom(parts)
     return [
-        calls.route("GET", ALL, Scope.READ, room.page),
-        calls.route("POST", ALL, Scope.DEPLOY, room.create),
+        calls.route("GET", ALL, Scope.READ, room.page, query=listing.Query),
+        calls.route("POST", ALL, Scope.DEPLOY, room.create, body=CreateFunctionInput),
         calls.route("GET", ONE, Scope.READ, room.get),
-        calls.route("PUT", ONE, Scope.DEPLOY, room.update),
+        calls.route("PUT", ONE, Scope.DEPLOY, room.update, body=UpdateFunctionInput),
         calls.route("DELETE", ONE, Scope.DEPLOY, room.delete),
     ]
 
@@ -53,10 +53,10 @@ class FunctionsRoom:
         given = calls.typed_body(call.body, CreateFunctionInput)
         name = ids.check_function_name(given.function_name)
         changes = revisions.settings(given, None, self._runtime_note(given.runtime))
-        changes["layers"] = await self._layers(given.layers or [])
+        changes["layers"] = await self._layers(call.account_id, given.layers or [])
         if await self._is_there(call.account_id, name):
             raise errors.FunctionAlreadyExists(name)  # before a large archive is stored for nothing
-        code = await archive.store_code(given.code, self._parts.code)
+        code = await archive.store_code(given.code, self._parts.code, self._parts.uploads, call.account_id)
         if code is None:
             raise errors.InvalidArgument("code is missing: give code.zipFile, the zip in base64")
         function = revisions.first(
@@ -68,24 +68,24 @@ class FunctionsRoom:
         return self._answer(function)
 
     async def get(self, call: Call) -> Response:
-        name = call.function_name()
-        function = await self._functions.get(call.account_id, name)
-        qualifiers.check(name, call.query)
-        return self._answer(function)
+        return self._answer(
+            await qualifiers.resolve(self._parts.store, call.account_id, call.function_name(), qualifiers.of(call))
+        )
 
     async def update(self, call: Call) -> Response:
         name = call.function_name()
         given = calls.typed_body(call.body, UpdateFunctionInput)
         before = await self._functions.get(call.account_id, name)
+        calls.check_match(call, _etag(before))
         self._revision(before, given, None, None)  # refused before a large archive is stored for nothing
-        layers = None if given.layers is None else await self._layers(given.layers)
-        code = await archive.store_code(given.code, self._parts.code)
-        function = await to_the_end(self._change(call.account_id, name, given, layers, code))
+        found = None if given.layers is None else await self._layers(call.account_id, given.layers, before.layers)
+        code = await archive.store_code(given.code, self._parts.code, self._parts.uploads, call.account_id)
+        function = await to_the_end(self._change(call, name, given, found, code))
         _log("Function changed", "update_function", call, function)
         return self._answer(function)
 
     async def delete(self, call: Call) -> Response:
-        function = await to_the_end(self._remove(call.account_id, call.function_name()))
+        function = await to_the_end(self._remove(call))
         _log("Function deleted", "delete_function", call, function)
         return calls.no_content()
 
@@ -103,7 +103,7 @@ class FunctionsRoom:
 
     async def _change(
         self,
-        account_id: str,
+        call: Call,
         name: str,
         given: UpdateFunctionInput,
         layers: tuple[LayerRef, ...] | None,
@@ -111,7 +111,8 @@ class FunctionsRoom:
     ) -> Function:
         """Writes the change over whatever revision stands, so often as others are faster."""
         for _ in range(self._parts.limits.update_tries):
-            before = await self._functions.get(account_id, name)
+            before = await self._functions.get(call.account_id, name)
+            calls.check_match(call, _etag(before))
             after = self._revision(before, given, layers, code)
             try:
                 await self._functions.replace(after)
@@ -121,10 +122,32 @@ class FunctionsRoom:
             return after
         raise errors.ConcurrentUpdate(f"function '{name}' is being changed by others too often; try again")
 
-    async def _remove(self, account_id: str, name: str) -> Function:
-        function = await self._functions.delete(account_id, name)
+    async def _remove(self, call: Call) -> Function:
+        before = await self._functions.get(call.account_id, call.function_name())
+        calls.check_match(call, _etag(before))
+        await self._refuse_provisioned(before)
+        for blocker in self._parts.deletion_blockers:
+            await blocker(before)
+        function = await self._functions.delete(call.account_id, before.name)
         self._parts.on_function_deleted(function)
         return function
+
+    async def _refuse_provisioned(self, function: Function) -> None:
+        """Instances that are kept ready cost: deleting them is a decision of its own, as in the official service."""
+        store, of = self._parts.store, function.name
+        for config in await store.provisions.list(function.account_id, function=of, limit=1000):
+            if config.target:
+                raise errors.ProvisionConfigExist(
+                    f"{config.target} instances are provisioned for '{config.qualifier}' of function '{function.name}'",
+                    hint="DeleteProvisionConfig first",
+                )
+        for scaling in await store.scalings.list(function.account_id, function=of, limit=1000):
+            if scaling.min_instances:
+                raise errors.ResidentScalingConfigExists(
+                    f"a scaling configuration keeps {scaling.min_instances} instances for '{scaling.qualifier}' "
+                    f"of function '{function.name}'",
+                    hint="DeleteScalingConfig first",
+                )
 
     def _revision(
         self, before: Function, given: UpdateFunctionInput, layers: tuple[LayerRef, ...] | None, code: Code | None
@@ -143,18 +166,16 @@ class FunctionsRoom:
             return False
         return True
 
-    async def _layers(self, arns: list[str]) -> tuple[LayerRef, ...]:
-        """The layers of these names, all of which must be there."""
+    async def _layers(self, account_id: str, arns: list[str], used: tuple[LayerRef, ...] = ()) -> tuple[LayerRef, ...]:
+        """The layers of these names, all of which must be there. What is `used` already stays though it be deleted."""
         if len(arns) > rules.MAX_LAYERS:
             raise errors.InvalidArgument(f"layers: {len(arns)} are given; {rules.MAX_LAYERS} are allowed")
         if len(set(arns)) != len(arns):
             raise errors.InvalidArgument("layers: a layer is given twice")
         found = []
         for arn in arns:
-            layer = await self._parts.store.layers.by_arn(arn)
-            if layer is None:
-                raise errors.InvalidArgument(f"layers: {arn[:200]!r} does not exist on this node")
-            found.append(layer)
+            known = [layer for layer in used if layer.arn == arn]
+            found.append(known[0] if known else await layers.find(self._parts.store, account_id, arn))
         return tuple(found)
 
     def _runtime_note(self, runtime: str) -> str:
@@ -167,7 +188,11 @@ class FunctionsRoom:
         return hashlib.sha256(source.encode()).hexdigest()[:32]
 
     def _answer(self, function: Function) -> Response:
-        return calls.answer(outputs.function(function, self._parts.region))
+        return calls.answer(outputs.function(function, self._parts.region), etag=_etag(function))
+
+
+def _etag(function: Function) -> str:
+    return calls.etag_of(function.pool_id, function.epoch)
 
 
 def _log(sentence: str, action: str, call: Call, function: Function) -> None:

@@ -41,7 +41,7 @@ class CodeInput(shapes.Shape, frozen=True):
     checksum: str | None = None
     oss_bucket_name: str | None = None
     oss_object_name: str | None = None
-    zip_file: msgspec.Raw = msgspec.Raw()
+    zip_file: msgspec.Raw = msgspec.field(default_factory=msgspec.Raw)
     """A JSON string in base64, not looked at while the rest is parsed: it may have 67 MB."""
 
 

@@ -12,8 +12,9 @@ from functory.control import call as calls
 from functory.control.call import Call
 from functory.control.fc import qualifiers
 from functory.control.parts import ControlParts
-from functory.model import errors, ids
+from functory.model import errors, ids, version
 from functory.model.account import Scope
+from functory.model.function import Function
 from functory.model.instance import InstanceState, InstanceView
 
 PATH = "/2023-03-30/functions/{functionName}/instances"
@@ -40,25 +41,30 @@ def routes(parts: ControlParts) -> list[Route]:
 
     async def list_instances(call: Call) -> Response:
         name = call.function_name()
-        await parts.store.functions.get(call.account_id, name)
-        qualifiers.check(name, call.query)
+        qualifier = dict(call.query).get("qualifier", "")
+        wanted = await qualifiers.resolve(parts.store, call.account_id, name, qualifiers.of(call))
         query = calls.typed_query(call.query, Query, strict=False)
         views = sorted(parts.instances(call.account_id, name), key=lambda view: view.instance_id)
-        rows = [_row(view) for view in views if view.state is not InstanceState.DEAD]
+        rows = [_row(view) for view in views if _fits(view, wanted, qualifier)]
         return calls.answer({"instances": _chosen(rows, query), "requestId": call.request_id})
 
     return [calls.route("GET", PATH, Scope.READ, list_instances)]
 
 
+def _fits(view: InstanceView, wanted: Function, qualifier: str) -> bool:
+    """Whether it lives, and runs what was asked for; without a qualifier all versions are shown."""
+    return view.state is not InstanceState.DEAD and (not qualifier or view.function.version == wanted.version)
+
+
 def _row(view: InstanceView) -> dict[str, Any]:
-    """The official `InstanceInfo`. Version 0 is what LATEST means there."""
+    """The official `InstanceInfo`."""
     return {
         "instanceId": view.instance_id,
         "status": "Running",
         "createdTimeMs": view.created_at_ms,
         "destroyedTimeMs": 0,
-        "qualifier": ids.LATEST,
-        "versionId": "0",
+        "qualifier": view.function.version or ids.LATEST,
+        "versionId": view.function.version or version.LATEST_VERSION,
         "resourceType": "",
     }
 

@@ -18,11 +18,11 @@ def time_text(at_ms: int) -> str:
 
 
 def function(one: Function, region: str) -> dict[str, Any]:
-    """The official `Function`: lists are always arrays, and nothing is null."""
+    """The official `Function`: lists are always arrays, and nothing is null. A version's ARN ends with its number."""
     answer: dict[str, Any] = {
         "functionName": one.name,
         "functionId": one.function_id,
-        "functionArn": ids.function_arn(region, one.account_id, one.name),
+        "functionArn": ids.function_arn(region, one.account_id, one.name, one.version),
         "runtime": one.runtime,
         "handler": one.handler,
         "cpu": one.cpu,
@@ -47,8 +47,16 @@ def function(one: Function, region: str) -> dict[str, Any]:
         "lastUpdateStatusReasonCode": "",
         "internetAccess": True,
         "tags": [],
+        "invocationRestriction": _restriction(one),
     }
     return answer | one.official
+
+
+def _restriction(one: Function) -> dict[str, Any]:
+    if one.restriction is None:
+        return {"disable": False, "reason": "", "lastModifiedTime": ""}
+    at = time_text(one.restriction.at_ms)
+    return {"disable": True, "reason": one.restriction.reason, "lastModifiedTime": at}
 
 
 def _hooks(one: Function) -> dict[str, Any]:

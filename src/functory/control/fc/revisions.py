@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from msgspec import structs
 
 from functory.control.fc import inputs, rules, shapes
 from functory.control.fc.inputs import CreateFunctionInput, UpdateFunctionInput
 from functory.control.fc.sizes import sizes
 from functory.control.parts import Code
-from functory.model.function import Function
+from functory.model.function import Custom, Function
 
 _NOT_ACTED_ON = (
     "customContainerConfig",
     "customDNS",
-    "customRuntimeConfig",
     "gpuConfig",
     "juiceFsConfig",
     "microSandboxConfig",
@@ -26,6 +26,7 @@ _NOT_ACTED_ON = (
     "vpcConfig",
 )
 """Kept fields whose lack of effect an owner would notice."""
+_CUSTOM = "customRuntimeConfig"
 
 
 def settings(given: UpdateFunctionInput, before: Function | None, runtime_note: str) -> dict[str, Any]:
@@ -50,7 +51,8 @@ def settings(given: UpdateFunctionInput, before: Function | None, runtime_note: 
         rules.tags(given.tags)
     changes["official"] = inputs.kept(given, before.official if before else {})
     rules.kept(changes["official"])
-    changes["note"] = _note(runtime_note, changes["official"])
+    changes["custom"] = _custom(changes["official"], runtime)
+    changes["note"] = _note(runtime_note, changes)
     return changes
 
 
@@ -112,9 +114,16 @@ def _hooks(given: shapes.InstanceLifecycle, runtime: str) -> dict[str, Any]:
     }
 
 
-def _note(runtime_note: str, official: dict[str, Any]) -> str:
+def _custom(official: dict[str, Any], runtime: str) -> Custom | None:
+    """From the field as it stands after the change: what is not given again stays."""
+    return rules.custom_runtime(msgspec.convert(official.get(_CUSTOM, {}), shapes.CustomRuntime), runtime)
+
+
+def _note(runtime_note: str, changes: dict[str, Any]) -> str:
     """What the owner should know about how the function runs here."""
-    idle = [name for name in _NOT_ACTED_ON if name in official]
+    idle = [name for name in _NOT_ACTED_ON if name in changes["official"]]
+    if _CUSTOM in changes["official"] and changes["custom"] is None:
+        idle.append(_CUSTOM)
     notes = [runtime_note] if runtime_note else []
     if idle:
         notes.append(f"kept, but without effect on this node: {', '.join(idle)}")

@@ -9,16 +9,18 @@ import msgspec
 
 from functory.control.fc import shapes
 from functory.model import errors
-from functory.model.function import Hook
+from functory.model.function import Custom, HealthCheck, Hook
+from functory.runtimes import handlers
 
 ENVIRONMENT_BYTES = 4096
 MAX_LAYERS = 5
 MAX_TAGS = 20
 MAX_KEPT_BYTES = 65536
+MAX_WORDS, MAX_WORDS_CHARS = 256, 16384
 DISK_SIZES_MB = (512, 10240)
 
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
-_PYTHON_HANDLER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_/-]*(\.[A-Za-z_][A-Za-z0-9_]*)+", re.ASCII)
+_PATH = re.compile(r"/?[\x21-\x7e]{0,1023}")
 _MAX_HANDLER = 256
 
 
@@ -44,13 +46,10 @@ def disk(value: int) -> int:
 
 
 def handler(field: str, value: str, runtime: str) -> str:
-    """`file.function` for Python; for other runtimes any text, whose form is theirs."""
+    """Of the form that the runtime has; for custom runtimes any text."""
     if not 0 < len(value) <= _MAX_HANDLER or "\0" in value:
         raise errors.InvalidArgument(f"{field} is not valid: 1 to {_MAX_HANDLER} characters")
-    if runtime.startswith("python") and not _PYTHON_HANDLER.fullmatch(value):
-        raise errors.InvalidArgument(
-            f"{field} {value[:80]!r} is not valid: it must be file.function, as in index.handler"
-        )
+    handlers.check(field, value, runtime)
     return value
 
 
@@ -96,6 +95,53 @@ def hook(field: str, given: shapes.LifecycleHook | None, runtime: str) -> Hook |
         handler=handler(f"{field}.handler", given.handler, runtime),
         timeout_s=within(f"{field}.timeout", given.timeout or 3, 1, 300),
     )
+
+
+def custom_runtime(given: shapes.CustomRuntime, runtime: str) -> Custom | None:
+    """How a custom runtime is started; None for runtimes that start themselves."""
+    if not runtime.startswith("custom") or runtime == "custom-container":
+        return None
+    return Custom(
+        command=_words("customRuntimeConfig.command", given.command),
+        args=_words("customRuntimeConfig.args", given.args),
+        port=within("customRuntimeConfig.port", given.port, 1, 65535) if given.port else 0,
+        health=health("customRuntimeConfig.healthCheckConfig", given.health_check_config),
+    )
+
+
+def health(field: str, given: shapes.HealthCheck | None) -> HealthCheck | None:
+    """A health check within the official bounds, or None for an empty one."""
+    if given is None or not given.http_get_url:
+        return None
+
+    def bounded(name: str, value: int | None, low: int, high: int, otherwise: int) -> int:
+        return otherwise if value is None else within(f"{field}.{name}", value, low, high)
+
+    return HealthCheck(
+        path=_path(f"{field}.httpGetUrl", given.http_get_url),
+        initial_delay_s=bounded("initialDelaySeconds", given.initial_delay_seconds, 0, 120, 0),
+        period_s=bounded("periodSeconds", given.period_seconds, 1, 120, 3),
+        timeout_s=bounded("timeoutSeconds", given.timeout_seconds, 1, 3, 1),
+        failure_threshold=bounded("failureThreshold", given.failure_threshold, 1, 120, 3),
+        success_threshold=bounded("successThreshold", given.success_threshold, 1, 120, 1),
+    )
+
+
+def _path(field: str, value: str) -> str:
+    if not _PATH.fullmatch(value):
+        raise errors.InvalidArgument(f"{field} {value[:80]!r} is not valid: a path, as in /healthy")
+    return value
+
+
+def _words(field: str, given: list[str] | None) -> tuple[str, ...]:
+    words = tuple(given or ())
+    if len(words) > MAX_WORDS or sum(map(len, words)) > MAX_WORDS_CHARS or any("\0" in word for word in words):
+        raise errors.InvalidArgument(
+            f"{field} is not valid: at most {MAX_WORDS} words, {MAX_WORDS_CHARS} characters, no NUL"
+        )
+    if words and not words[0] and field.endswith("command"):
+        raise errors.InvalidArgument(f"{field} begins with an empty word")
+    return words
 
 
 def kept(value: dict[str, object]) -> None:

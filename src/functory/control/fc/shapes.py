@@ -6,11 +6,18 @@ field's path) and every field may be left out. Names are the official ones in sn
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """A structure whose fields may all be missing or null."""
+
+
+def named(name: str) -> Any:
+    """A field that may be missing, under a name that is not its own in camel case."""
+    return msgspec.field(default=None, name=name)
 
 
 class HealthCheck(Shape, frozen=True):

@@ -35,7 +35,7 @@ def routes(parts: ControlParts) -> list[Route]:
         if not 0 < size <= MAX_REQUIREMENTS_BYTES:
             raise errors.InvalidArgument(f"requirements has {size} bytes; 1 to {MAX_REQUIREMENTS_BYTES} are allowed")
         parts.runtimes(given.runtime)
-        built = await parts.layers.build(given.requirements, given.runtime)
+        built = await parts.layers.build(given.requirements, given.runtime, call.account_id)
         return calls.answer(
             {
                 "arn": built.layer.arn,

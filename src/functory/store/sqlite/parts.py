@@ -50,6 +50,10 @@ class SqliteRows:
             values["name"] = function
         return [body.encode() for (body,) in self._connection.execute(_sql(kind, query), values)]
 
+    def count(self, kind: str, account_id: str, function: str) -> int:
+        number: int = self._connection.execute(_sql(kind, "count"), (kind, account_id, function)).get
+        return number
+
     def every(self, kind: str) -> Iterable[bytes]:
         return [body.encode() for (body,) in self._connection.execute(_sql(kind, "every"), (kind,))]
 

@@ -38,8 +38,8 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, clock: Clock, cipher: Cipher, vfs: str | None = None) -> None:
         self._path = path
-        self._writer = Writer(partial(connect.writer, path, vfs=vfs))
-        self._readers = Readers(partial(connect.reader, path, vfs=vfs))
+        self._writer = self.writer = Writer(partial(connect.writer, path, vfs=vfs))
+        self._readers = self.readers = Readers(partial(connect.reader, path, vfs=vfs))
         self.functions = SqliteFunctions(self._writer, self._readers)
         self.keys = SqliteKeys(self._writer, self._readers, clock, cipher)
         self.layers = SqliteLayers(self._writer, self._readers, clock)

@@ -31,8 +31,8 @@ class RewriteRules:
         for rule in given:
             if not rule.replacement.startswith("/") or max(len(rule.match), len(rule.replacement)) > 1024:
                 raise errors.InvalidArgument(
-                    f"rewriteConfig {rule.match[:80]!r}: the replacement must start with '/', and neither may be longer "
-                    "than 1024 characters"
+                    f"rewriteConfig {rule.match[:80]!r}: the replacement must start with '/', and each may have 1024 "
+                    "characters"
                 )
         self._equal = {rule.match: rule.replacement for rule in config.equal_rules or []}
         self._wildcard = [(_wildcard(rule), rule.replacement) for rule in config.wildcard_rules or []]
@@ -47,7 +47,7 @@ class RewriteRules:
             if found:
                 return _filled(found, replacement)
         if self._regex and len(path) > REGEX_PATH:
-            raise errors.InvalidArgument(f"a path that is rewritten by a regular expression may have {REGEX_PATH} bytes")
+            raise errors.InvalidArgument(f"a path for regexRules may have {REGEX_PATH} bytes")
         for pattern, replacement in self._regex:
             found = pattern.match(path)
             if found:
@@ -66,7 +66,9 @@ def _filled(found: re.Match[str], replacement: str) -> str:
 def _wildcard(rule: Rule) -> re.Pattern[str]:
     parts = rule.match.split("*")
     if not rule.match.startswith("/") or len(parts) > 4:
-        raise errors.InvalidArgument(f"wildcardRules {rule.match[:80]!r} must start with '/' and have at most three '*'")
+        raise errors.InvalidArgument(
+            f"wildcardRules {rule.match[:80]!r} must start with '/' and have at most three '*'"
+        )
     return re.compile("(.*?)".join(map(re.escape, parts)), re.S)
 
 
@@ -99,5 +101,7 @@ def _open_repeats(tree: Any, *, inside: bool) -> int:
         elif kind is _constants.BRANCH:
             count += sum(_open_repeats(branch, inside=inside) for branch in argument[1])
         elif isinstance(argument, tuple):
-            count += sum(_open_repeats(part, inside=inside) for part in argument if isinstance(part, _parser.SubPattern))
+            count += sum(
+                _open_repeats(part, inside=inside) for part in argument if isinstance(part, _parser.SubPattern)
+            )
     return count

@@ -1,0 +1,146 @@
+"""`keys`: who may call the node. `audit`: what they did."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+import msgspec
+from rich.text import Text
+
+from functory.cli import screen, words
+from functory.cli.command import Command, Commands, connected, reading
+from functory.sdk import Client
+from functory.sdk.answers import AuditEvent, Key
+
+SCOPES = ("admin", "deploy", "invoke", "read")
+
+
+class _Keys(Commands):
+    headings = (("Commands", ("ls", "new", "rotate", "off", "on", "rm")),)
+
+
+@click.group(cls=_Keys, examples=("functory keys ls", "functory keys new invoke", "functory keys off FK0123"))
+def keys() -> None:
+    """List, make, rotate and switch off access keys.
+
+    A key of scope admin does everything, deploy changes and calls functions, invoke calls them, read looks.
+    """
+
+
+@keys.command(cls=Command, examples=("functory keys ls", "functory keys ls --json"))
+@click.option("--account", metavar="ID", default="", help="Another account's keys; the node's first account may.")
+@reading
+@connected
+def ls(client: Client, account: str, as_json: bool) -> None:
+    """List the keys of the account."""
+    found = client.keys.list(account)
+    if as_json:
+        screen.json(msgspec.json.encode(found))
+        return
+    now = datetime.now(UTC)
+    table = screen.table("KEY", "SCOPE", "STATE", "MADE", "LABEL")
+    for key in found:
+        state = Text("active", style="green") if key.active else Text("off", style="yellow")
+        own = " (this one)" if key.access_key_id == client.credentials.access_key_id else ""
+        table.add_row(
+            Text(key.access_key_id, style="bold"), key.scope, state, _made(key, now), Text(key.label + own, style="dim")
+        )
+    screen.out.print(table)
+
+
+@keys.command(cls=Command, examples=("functory keys new invoke", "functory keys new deploy --label ci --json"))
+@click.argument("scope", type=click.Choice(SCOPES))
+@click.option("--label", default="", help="What the key is for.")
+@click.option("--account", metavar="ID", default="", help="For another account; the node's first account may.")
+@reading
+@connected
+def new(client: Client, scope: str, label: str, account: str, as_json: bool) -> None:
+    """Make a key. Its secret is shown now and never again."""
+    _tell(client.keys.create(scope, label=label, account_id=account), as_json)
+
+
+@keys.command(cls=Command, examples=("functory keys rotate FK0123", "functory keys rotate FK0123 --now"))
+@click.argument("key")
+@click.option("--now", is_flag=True, help="Switch the old key off at once.")
+@reading
+@connected
+def rotate(client: Client, key: str, now: bool, as_json: bool) -> None:
+    """Make a key like KEY. The old one works on until it is switched off."""
+    _tell(client.keys.rotate(key, deactivate_old=now), as_json)
+    if not now and not as_json:
+        screen.note(f"Once its users have the new one: functory keys off {key}")
+
+
+@keys.command(cls=Command, examples=("functory keys off FK0123",))
+@click.argument("key")
+@connected
+def off(client: Client, key: str) -> None:
+    """Switch a key off: it is refused from now on, and all tokens made with it."""
+    client.keys.deactivate(key)
+    _done("switched off", key)
+
+
+@keys.command(cls=Command, examples=("functory keys on FK0123",))
+@click.argument("key")
+@connected
+def on(client: Client, key: str) -> None:
+    """Switch a key on again."""
+    client.keys.activate(key)
+    _done("switched on", key)
+
+
+@keys.command(cls=Command, examples=("functory keys rm FK0123",))
+@click.argument("key")
+@connected
+def rm(client: Client, key: str) -> None:
+    """Remove a key for good."""
+    client.keys.delete(key)
+    _done("removed", key)
+
+
+@click.command(cls=Command, examples=("functory audit", "functory audit --changes -n 20"))
+@click.option("--changes", is_flag=True, help="Only what changed something.")
+@click.option("-n", "--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many to show.")
+@reading
+@connected
+def audit(client: Client, changes: bool, limit: int, as_json: bool) -> None:
+    """List the latest management calls, newest at the end: who, what, and what came of it."""
+    found = client.keys.audit(changes=changes, limit=limit).events
+    if as_json:
+        screen.json(msgspec.json.encode(found))
+        return
+    table = screen.table("TIME", "KEY", "CALL", "RESULT")
+    for event in found[::-1]:
+        table.add_row(words.moment(event.at_ms), event.access_key_id or "–", _call(event), _result(event))
+    screen.out.print(table)
+
+
+def _call(event: AuditEvent) -> str:
+    path = event.path.removeprefix("/2023-03-30")
+    return f"{event.operation} {path}" if event.operation else f"{event.method} {path}"
+
+
+def _result(event: AuditEvent) -> Text:
+    return Text(f"{event.status} {event.code}".strip(), style="green" if event.status < 400 else "yellow")
+
+
+def _made(key: Key, now: datetime) -> str:
+    at = datetime.fromtimestamp(key.created_at_ms / 1000, UTC)
+    return words.ago(at.isoformat(), now)
+
+
+def _tell(key: Key, as_json: bool) -> None:
+    if as_json:
+        screen.json(key.to_json())
+        return
+    facts = screen.facts()
+    facts.add_row("key", Text(key.access_key_id, style="bold"))
+    facts.add_row("secret", key.access_key_secret)
+    facts.add_row("scope", key.scope)
+    screen.out.print(facts)
+    screen.note("The secret is not shown again.")
+
+
+def _done(what: str, key: str) -> None:
+    screen.err.print(Text.assemble(("✓ ", "green"), f"{what} ", (key, "bold")))

@@ -1,0 +1,112 @@
+"""Triggers and custom domains in a running node: what gateway and timers know, kept in step with what is stored."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+
+from functory.clock import Clock
+from functory.config import Settings
+from functory.gateway.targets import Targets
+from functory.model import errors
+from functory.model.domain import Domain
+from functory.model.function import Function
+from functory.model.trigger import Trigger
+from functory.observe.logs import fields
+from functory.sources import timers
+from functory.store.base import Store
+from functory.tasks.accept import Submission
+from functory.web.tls import TlsSites
+
+log = logging.getLogger("functory.node")
+
+
+class Bindings:
+    """The tables, and who is told of a change. Changes are told after their commit."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        *,
+        account_id: str,
+        submit_task: Callable[[Submission], Awaitable[object]],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self.targets = Targets(account_id, settings.domain)
+        self.tls = TlsSites()
+        submit = _submitting(submit_task)
+        self.timers = timers.Timers(claims=store.triggers, submit=submit, clock=clock)
+
+    async def start(self) -> None:
+        """Loads what is stored, then lets timers run. One that cannot be used any more does not stop the node."""
+        for trigger, fired_ms in await self._store.triggers.all():
+            try:
+                self.targets.put_trigger(trigger)
+                self.timers.put(trigger, fired_ms)
+            except errors.FunctoryError as failure:
+                facts = {"function": trigger.function_name, "trigger": trigger.name, "reason": failure}
+                log.error("A stored trigger cannot be used; change or delete it", extra=fields("load_trigger", **facts))
+        for domain in await self._store.domains.all():
+            try:
+                self.domain_changed(domain)
+            except errors.FunctoryError as failure:
+                facts = {"domain": domain.name, "reason": failure}
+                log.error("A stored domain cannot be served; change or delete it", extra=fields("load_domain", **facts))
+        await self.timers.start()
+
+    async def stop(self) -> None:
+        """Fires no timer any more."""
+        await self.timers.stop()
+
+    def trigger_changed(self, trigger: Trigger) -> None:
+        """A revision is committed."""
+        self.targets.put_trigger(trigger)
+        self.timers.put(trigger)
+
+    def trigger_deleted(self, trigger: Trigger) -> None:
+        """It is gone."""
+        self.targets.drop_trigger(trigger)
+        self.timers.drop(trigger)
+
+    def domain_changed(self, domain: Domain) -> None:
+        """A revision is committed."""
+        self.targets.put_domain(domain)
+        self.tls.put(domain)
+
+    def domain_deleted(self, domain: Domain) -> None:
+        """It is gone."""
+        self.targets.drop_domain(domain.name)
+        self.tls.drop(domain.name)
+
+    def function_deleted(self, function: Function) -> None:
+        """The store has dropped its triggers with it."""
+        self.targets.drop_function(function.account_id, function.name)
+        self.timers.drop_function(function.account_id, function.name)
+
+    async def check_deletion(self, function: Function) -> None:
+        """`FunctionNotEmpty` while the function has triggers: they would stop without a word."""
+        found = await self._store.triggers.list(function.account_id, function.name, limit=1)
+        if found:
+            raise errors.FunctionNotEmpty(
+                f"function '{function.name}' still has triggers, '{found[0].name}' for one", hint="delete them first"
+            )
+
+
+def _submitting(submit: Callable[[Submission], Awaitable[object]]) -> timers.Submit:
+    """Timers run as durable tasks, under the asynchronous configuration of their function."""
+
+    async def run(trigger: Trigger, payload: bytes, task_id: str) -> None:
+        submission = Submission(
+            account_id=trigger.account_id,
+            function_name=trigger.function_name,
+            qualifier=trigger.qualifier,
+            payload=payload,
+            task_id=task_id,
+        )
+        with contextlib.suppress(errors.TaskAlreadyExists):  # a crash came between storing it and saying so
+            await submit(submission)
+
+    return run
