@@ -33,9 +33,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "a host name in lower case",
         ),
     ] = ""
-    tls_port: Annotated[
-        int, rules.count(0, 65535, "Port where custom domains are served by HTTPS; 0 = nowhere.")
-    ] = 0
+    tls_port: Annotated[int, rules.count(0, 65535, "Port where custom domains are served by HTTPS; 0 = nowhere.")] = 0
     region: Annotated[
         str,
         rules.text("Region name in ARNs and signatures.", r"[a-z0-9][a-z0-9-]{0,62}", "a-z, 0-9 and hyphens"),
