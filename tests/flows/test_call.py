@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 
 import pytest
 
@@ -12,7 +13,7 @@ from functory.instances.pools import PoolsConfig
 from functory.invoke.admit import AdmitConfig
 from functory.model import errors
 from functory.model.instance import Exit
-from functory.model.invocation import Invocation, Status
+from functory.model.invocation import Invocation, Pending, Status
 from functory.runtimes import wire
 from functory.testing.edge import Edge, edge, make_function, read_answer, until
 from functory.testing.instances import Asked
@@ -419,3 +420,32 @@ async def test_the_waist_can_be_awaited() -> None:
             )
         )
     assert (outcome.status, outcome.payload) == (Status.OK, b"x")
+
+
+async def test_an_invocation_that_waits_can_be_taken_out_of_the_line_and_never_runs() -> None:
+    go = asyncio.Event()
+
+    async def hold(asked: Asked) -> bytes:
+        await go.wait()
+        return b""
+
+    async with edge(hold, pools_config=PoolsConfig(instances_max=1)) as node:
+
+        def ask(number: int) -> Pending:
+            request_id = f"1-00000000-00000000-{number:012x}"
+            return node.invoke(
+                Invocation(
+                    request_id=request_id,
+                    account_id="1000000000000001",
+                    function_name="echo",
+                    accepted_ns=time.monotonic_ns(),
+                )
+            )
+
+        first, second = ask(1), ask(2)
+        await node.spawner.spawned.wait()
+        node.pools.cancel("1-00000000-00000000-000000000002", 1.0)
+        assert (await second).status is Status.CANCELLED
+        go.set()
+        assert (await first).status is Status.OK
+        assert [one.request_id[-1] for one in node.spawner.made[0].asked] == ["1"]

@@ -143,6 +143,18 @@ class Pool:
                 # After the answer is out: making another must not hold it up.
                 self._clock.call_later(park.DELAY_S, self._park)
 
+    def cancel(self, request_id: str) -> bool:
+        """Takes an invocation out of the line, as nobody wants it any more; False if it does not wait here."""
+        for waiting in self.waiting:
+            invocation, pending = waiting
+            if invocation.request_id == request_id:
+                self.waiting.remove(waiting)
+                if invocation.body is not None:
+                    invocation.body.close()
+                pending.resolve(Outcome(status=Status.CANCELLED, message="it was stopped while it waited"))
+                return True
+        return False
+
     def _dispatch(self) -> None:
         while self.waiting and self._free:
             invocation, pending = self.waiting.popleft()
@@ -218,7 +230,8 @@ class Pool:
 
     def _park(self) -> None:
         """Starts what is missing of the parked ones."""
-        if not self.waiting:
+        # An empty pool may have been given up meanwhile: whoever ended with his first call has none beside him.
+        if not self.waiting and not self.empty:
             for _ in range(self._parked_wanted(self._now()) - len(self._parked) - self._parking):
                 self._start_one(parked=True)
 

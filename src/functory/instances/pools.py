@@ -171,9 +171,10 @@ class Pools:
         """The invocation is not wanted any more: its instance is told, and ended if it still runs after `grace_s`."""
         deadline_ns = self._clock.monotonic_ns() + int(grace_s * 1e9)
         for pool in (*self._pools.values(), *self._old):
-            for instance in pool.instances.values():
-                if instance.cancel(request_id, deadline_ns):
-                    return
+            if pool.cancel(request_id) or any(
+                instance.cancel(request_id, deadline_ns) for instance in pool.instances.values()
+            ):
+                return
 
     # --- budget -------------------------------------------------------------------------------------------------------
 

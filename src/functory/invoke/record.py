@@ -24,7 +24,7 @@ log = logging.getLogger("functory.invoke")
 
 Price = Callable[[Function, int], int]
 """`(function, billed ms) -> cost in thousand-millionths of a US dollar`."""
-_NOTHING_RAN = frozenset({Status.THROTTLED, Status.SYSTEM})
+_NOTHING_RAN = frozenset({Status.THROTTLED, Status.SYSTEM, Status.CANCELLED})
 
 
 class Recorded(Protocol):
