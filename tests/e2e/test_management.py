@@ -159,14 +159,14 @@ def test_a_change_that_no_instance_sees_leaves_the_instances_alone(client: Clien
 
 
 def test_instances_that_cannot_be_kept_say_why(client: Client) -> None:
-    make(client, "broken", "import nothing_of_this_name\n")
+    make(client, "cannot-start", "import nothing_of_this_name\n")
     ask(client, "PUT", f"{FC}/broken/provision-config", {"target": 1})
     until = time.monotonic() + PATIENCE_S
     while "nothing_of_this_name" not in (config := ask(client, "GET", f"{FC}/broken/provision-config"))["currentError"]:
         assert time.monotonic() < until, config
     assert config["current"] == 0
     ask(client, "DELETE", f"{FC}/broken/provision-config")
-    client.functions.delete("broken")
+    client.functions.delete("cannot-start")
 
 
 def test_accounts_do_not_see_each_other(node: NodeProcess, client: Client) -> None:
