@@ -103,6 +103,8 @@ def boxes(groups: bool) -> Iterator[tuple[Workshop, NamespaceSandboxes]]:
     found = tiers.find(interpreter(), f"functory-bench-{os.getpid()}-{groups:d}")
     if found.tier is None:
         raise SystemExit(found.why_not)
+    if found.groups is not None and not groups:
+        found.groups.close()
     maker = NamespaceSandboxes(found.tier, groups=found.groups if groups else None)
     maker.prepare([interpreter()])
     with Workshop(SafeSandboxes(maker)) as workshop:

@@ -1,7 +1,7 @@
 """`./dev bench tasks`: durable tasks through HTTP, beside Celery and Dramatiq on Redis in the same run.
 
 Promises measured here (SPECIFICATION.md): submits per second, tasks per second end to end, accept to start at 1,000/s,
-a long line of one function against another's first task, the price of a limit. The disk is synced before every 202.
+a long line of one function against another's first task. The disk is synced before every 202; limits are always on.
 Load generator, node, instances and peers share the machine's cores. Each rate is the median of the rounds.
 """
 
@@ -155,9 +155,9 @@ def _measure(bench: Bench, chosen: argparse.Namespace) -> Figures:
         runs.append(bench.end_to_end("noop"))
         limited.append(bench.end_to_end("limited")[0])
     starts = bench.paced("clock", 1000, int(1000 * bench.seconds), "r")
-    solo = bench.paced("clock", 50, 200, "s")
+    solo = bench.paced("clock", 100, 500, "s")
     line = bench.backlog("slow", chosen.backlog)
-    beside = bench.paced("clock", 50, 200, "b")
+    beside = bench.paced("clock", 100, 500, "b")
     memory_mb = bench.memory_mb()
     return Figures(
         submits=statistics.median(submits),
@@ -184,7 +184,7 @@ def _print(console: Console, figures: Figures, found: list[peers.Peer], reason: 
         table.add_column(heading, justify="left" if heading == "what" else "right")
     table.add_row("Functory, submits alone, HTTP, c=64", f"{figures.submits:,.0f}", "", "")
     table.add_row("Functory, submitted and run, HTTP, c=64", "", f"{figures.tasks:,.0f}", f"{figures.cpu_us:.0f}")
-    table.add_row("the same with a reserved concurrency of 64", "", f"{figures.limited:,.0f}", "")
+    table.add_row("the same, at most 64 at once instead of 100", "", f"{figures.limited:,.0f}", "")
     for peer in found:
         table.add_row(f"{peer.name}, one producer, 2 workers", f"{peer.submits:,.0f}", f"{peer.tasks:,.0f}", "")
     console.print(table)
@@ -195,8 +195,8 @@ def _print(console: Console, figures: Figures, found: list[peers.Peer], reason: 
         waits.add_column(heading, justify="left" if heading == "what" else "right")
     for name, times in (
         ("at 1,000 tasks/s", figures.starts),
-        ("at 50 tasks/s, nothing else", figures.solo),
-        (f"at 50 tasks/s, beside a line of {figures.line:,}", figures.beside),
+        ("at 100 tasks/s, nothing else", figures.solo),
+        (f"at 100 tasks/s, beside a line of {figures.line:,}", figures.beside),
     ):
         cells = [_ms(times, part, from_send=sending) for sending in (False, True) for part in (50, 99)]
         waits.add_row(name, *(f"{cell:.2f}" for cell in cells))
@@ -212,13 +212,6 @@ def _verdict(console: Console, figures: Figures, found: list[peers.Peer]) -> int
         ("accept to start at 1,000/s, p99", _ms(figures.starts, 99), "<=", 50.0, "ms"),
         (f"the node's memory with {figures.line:,} tasks in line", figures.memory_mb, "<=", 300.0, "MB"),
         ("a first task's p99 beside a long line over alone", beside / solo, "<=", 2.0, "×"),
-        (
-            "the price of a limit of its own over the node's",
-            (1 - figures.limited / figures.tasks) * 100,
-            "<=",
-            15.0,
-            "%",
-        ),
     ]
     if found:
         checks.append(("tasks per second over Celery's", figures.tasks / found[0].tasks, ">=", 10.0, "×"))

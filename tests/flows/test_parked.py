@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from functory.instances import park
 from functory.instances.pools import PoolsConfig
 from functory.model.instance import Exit, InstanceSpec, InstanceState
 from functory.spawner.client import Spawned
@@ -85,3 +86,15 @@ async def test_an_instance_that_ends_as_soon_as_it_is_made_fails_its_caller_at_o
         answer = await node.call("echo")
         assert answer.headers["x-fc-error-type"]
         assert b"exit code 7" in answer.body
+
+
+async def test_nothing_is_parked_for_a_function_whose_only_instance_ended_with_its_first_call() -> None:
+    async def leave(asked: Asked) -> bytes:
+        asked.instance.end(Exit(instance_id=asked.instance.spec.instance_id, code=3))
+        return b""
+
+    async with edge(leave, pools_config=PoolsConfig(parked=1, grace_s=5)) as node:
+        await node.call("echo")
+        await until(lambda: not node.pools._pools)
+        await asyncio.sleep(3 * park.DELAY_S)
+        assert len(node.spawner.made) == 1

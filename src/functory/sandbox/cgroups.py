@@ -139,6 +139,14 @@ def _remove_all(parent: str) -> None:
     _remove(parent)
 
 
+def _remove_stale(own: str) -> None:
+    """Groups of makers that were killed before they could clean up: each bears its maker's process in its name."""
+    for name in os.listdir(own):
+        maker = name.removeprefix("functory-")
+        if maker != name and maker.isdigit() and not os.path.exists(f"/proc/{maker}"):
+            _remove_all(os.path.join(own, name))
+
+
 class Groups1:
     """Version 1: a hierarchy per controller."""
 
@@ -149,7 +157,9 @@ class Groups1:
         self._parents: dict[str, str] = {}
         for controller in self._CONTROLLERS:
             own = _own(controller).lstrip("/")
-            parent = os.path.join(_mounted("cgroup", controller), own, name)
+            place = os.path.join(_mounted("cgroup", controller), own)
+            _remove_stale(place)
+            parent = os.path.join(place, name)
             os.mkdir(parent)
             self._parents[controller] = parent
 
@@ -215,6 +225,7 @@ class Groups2:
         missing = [controller for controller in self._CONTROLLERS if controller not in have]
         if missing:
             raise ValueError(f"{', '.join(missing)} not among its controllers")
+        _remove_stale(own)
         self._make_room(own)
         self._parent = os.path.join(own, name)
         os.mkdir(self._parent)

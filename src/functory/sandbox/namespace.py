@@ -22,7 +22,7 @@ from functory.model.instance import Exit, InstanceSpec
 from functory.sandbox import cgroups, confine, skeleton
 from functory.sandbox.base import SandboxError
 from functory.sandbox.handle import Ended, Zygote
-from functory.sandbox.nest import Assignment, Nest, Plan, Stem, open_mounts
+from functory.sandbox.nest import Assignment, Nest, Plan, Stem, StemDied, open_mounts
 from functory.sandbox.process import UIDS, WIDE_PRELOAD, say, wants_wide
 from functory.sandbox.tiers import NamespaceTier
 
@@ -155,7 +155,7 @@ class NamespaceSandboxes:
         """A stem that was made an instance. Those in stock may have died with their zygote, unnoticed so far."""
         key = (spec.runtime, wants_wide(spec))
         assignment = Assignment(spec=self._as_seen_inside(spec), network=spec.network, opt=self._tier.layers)
-        for last in (*[False] * (STOCK + 1), True):
+        for last in (*[False] * (2 * STOCK), True):
             try:
                 stem = self._stem(key)
                 try:
@@ -165,7 +165,7 @@ class NamespaceSandboxes:
                     self._drop(stem)
                     raise
             except (OSError, SandboxError) as failure:
-                if last or self._is_well(key):
+                if last or (not isinstance(failure, StemDied) and self._is_well(key)):
                     raise SandboxError(str(failure)) from failure
             else:
                 return stem

@@ -21,6 +21,10 @@ _BOOTSTRAP = Path(__file__).parents[1] / "runtimes" / "bootstrap"
 _READ_ONLY = syscalls.ATTR_RDONLY | syscalls.ATTR_NOSUID | syscalls.ATTR_NODEV
 
 
+class StemDied(SandboxError):
+    """A stem ended before it could be made an instance, with its zygote most likely: another one may do."""
+
+
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """How a box is built; `launcher.py` reads it."""
 
@@ -61,14 +65,14 @@ class Stem:
         self._control = control
 
     def assign(self, assignment: Assignment, fds: Sequence[int]) -> None:
-        """Makes it an instance; `SandboxError` if it has died. `fds`: pipes, then detached mounts."""
+        """Makes it an instance; `StemDied` if it has ended. `fds`: pipes, then detached mounts."""
         data = msgspec.json.encode(assignment)
         if len(data) > handle.MESSAGE_BYTES:
             raise SandboxError(f"the specification has {len(data)} bytes, the limit is {handle.MESSAGE_BYTES}")
         try:
             socket.send_fds(self._control, [data], fds)
         except OSError as failure:
-            raise SandboxError(f"the prepared process has died: {failure}") from failure
+            raise StemDied(f"the prepared process has died: {failure}") from failure
         finally:
             self.let_go()
 
