@@ -159,14 +159,16 @@ def test_a_change_that_no_instance_sees_leaves_the_instances_alone(client: Clien
 
 
 def test_instances_that_cannot_be_kept_say_why(client: Client) -> None:
-    make(client, "cannot-start", "import nothing_of_this_name\n")
-    ask(client, "PUT", f"{FC}/cannot-start/provision-config", {"target": 1})
+    make(client, "halting", "import nothing_of_this_name\n")
+    ask(client, "PUT", f"{FC}/halting/provision-config", {"target": 1})
     until = time.monotonic() + PATIENCE_S
-    while "nothing_of_this_name" not in (config := ask(client, "GET", f"{FC}/cannot-start/provision-config"))["currentError"]:
+    while (
+        "nothing_of_this_name" not in (config := ask(client, "GET", f"{FC}/halting/provision-config"))["currentError"]
+    ):
         assert time.monotonic() < until, config
     assert config["current"] == 0
-    ask(client, "DELETE", f"{FC}/cannot-start/provision-config")
-    client.functions.delete("cannot-start")
+    ask(client, "DELETE", f"{FC}/halting/provision-config")
+    client.functions.delete("halting")
 
 
 def test_accounts_do_not_see_each_other(node: NodeProcess, client: Client) -> None:
