@@ -96,6 +96,11 @@ class Line:
         self.window = max(MIN_WINDOW, min(self.window, self.running + 1) / 2)
         self.paused_ns = max(self.paused_ns, until_ns)
 
+    @property
+    def forgettable(self) -> bool:
+        """It has no memory of refusals, nor of a rate."""
+        return self.window >= self.limits.concurrency and not self.paused_ns and not self.limits.rate_per_s
+
     def _refill(self, now_ns: int) -> float:
         rate = self.limits.rate_per_s
         self.tokens = min(max(1.0, rate), self.tokens + (now_ns - self.tokens_ns) * rate / 1e9)
@@ -182,8 +187,8 @@ class Fair:
         line = self._lines[group]
         line.running -= 1
         self._accounts[group.account_id] -= 1
-        if not line.running and not line.waiting and line.window >= line.limits.concurrency and not line.paused_ns:
-            del self._lines[group]  # nothing to remember
+        if not line.running and not line.waiting and line.forgettable:
+            del self._lines[group]
 
     def next_ns(self, now_ns: int) -> int:
         """When time alone may let some line go on; 0 = none."""
