@@ -20,7 +20,7 @@ from functory.testing.queues import sqlite_queue
 def sqlite_maker(folder: Path) -> promises.MakeQueue:
     @asynccontextmanager
     async def make(clock: JumpingClock) -> AsyncIterator[Queue]:
-        async with sqlite_queue(folder / "functory.db", clock) as (queue, _):
+        async with sqlite_queue(folder / "functory.db", clock) as queue:
             yield queue
 
     return make

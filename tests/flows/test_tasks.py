@@ -395,14 +395,12 @@ async def test_a_clock_that_steps_back_an_hour_neither_doubles_nor_delays_anythi
 async def test_the_tasks_of_a_node_that_died_go_on_at_once_and_its_late_answers_do_not_count(tmp_path: Path) -> None:
     held, old_clock, clock = Held(), JumpingClock(), JumpingClock()
     async with AsyncExitStack() as stack:
-        queue, configs = await stack.enter_async_context(sqlite_queue(tmp_path / "db", old_clock))
-        dead = await stack.enter_async_context(task_node(held, clock=old_clock, queue=queue, stored_configs=configs))
+        queue = await stack.enter_async_context(sqlite_queue(tmp_path / "db", old_clock))
+        dead = await stack.enter_async_context(task_node(held, clock=old_clock, queue=queue))
         await dead.submit("echo", task_id="cut")
         await _until(lambda: bool(held.pending))
-        queue2, configs2 = await stack.enter_async_context(sqlite_queue(tmp_path / "db", clock))
-        node = await stack.enter_async_context(
-            task_node(lambda _: ok(b"second"), clock=clock, queue=queue2, stored_configs=configs2)
-        )
+        queue2 = await stack.enter_async_context(sqlite_queue(tmp_path / "db", clock))
+        node = await stack.enter_async_context(task_node(lambda _: ok(b"second"), clock=clock, queue=queue2))
         task = await _until_ended(node, "cut")
         assert (task.state, task.crashes) == (SUCCEEDED, 1)
         held.answer(ok(b"first"))
@@ -431,8 +429,8 @@ async def test_a_lost_task_goes_on_unless_it_was_lost_ten_times(lost_before: int
 
 async def test_a_graceful_stop_hands_back_what_does_not_end_in_time_and_the_next_start_runs_it(tmp_path: Path) -> None:
     clock, held = JumpingClock(), Held()
-    async with sqlite_queue(tmp_path / "db", clock) as (queue, configs):
-        async with task_node(held, clock=clock, queue=queue, stored_configs=configs) as first:
+    async with sqlite_queue(tmp_path / "db", clock) as queue:
+        async with task_node(held, clock=clock, queue=queue) as first:
             await first.submit("echo", task_id="t")
             await _until(lambda: bool(held.pending))
             stopping = asyncio.create_task(first.service.stop())
@@ -442,7 +440,7 @@ async def test_a_graceful_stop_hands_back_what_does_not_end_in_time_and_the_next
             assert first.cancelled == [(first.calls[0].request_id, 0)]
             task = await first.task("t")
             assert (task.state, task.crashes, task.attempts) == (ENQUEUED, 0, 0)
-        async with task_node(clock=clock, queue=queue, stored_configs=configs) as second:
+        async with task_node(clock=clock, queue=queue) as second:
             assert (await _until_ended(second, "t")).state is SUCCEEDED
 
 
@@ -589,8 +587,8 @@ async def _node(
             yield node
         return
     async with (
-        sqlite_queue(folder / "db", clock) as (queue, configs),
-        task_node(behave, clock=clock, queue=queue, stored_configs=configs) as node,
+        sqlite_queue(folder / "db", clock) as queue,
+        task_node(behave, clock=clock, queue=queue) as node,
     ):
         yield node
 

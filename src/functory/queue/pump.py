@@ -15,55 +15,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from enum import StrEnum
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Protocol
 
 import msgspec
 
-from functory.clock import Clock, Timer
+from functory.clock import Clock
 from functory.model import errors
-from functory.model.task import HELD, TaskState
+from functory.model.task import TaskState
 from functory.observe.logs import fields
 from functory.queue import base
-from functory.queue.base import Grant, Group, Leased, Move, Moved, Queue, Ref, Row, Swept
-from functory.queue.fair import Fair, Limits
+from functory.queue.base import Grant, Group, Leased, Move, Moved, Queue, Ref, Want
+from functory.queue.fair import Fair
+from functory.queue.handler import Handler
+from functory.queue.sweeper import Sweeper, failure_of
+from functory.queue.timers import Timers
 
 log = logging.getLogger("functory.queue")
 
-
-class Overdue(StrEnum):
-    """Why the sweep found a row."""
-
-    TOO_OLD = "too old"  #: waited longer than it may
-    LEASE_OVER = "lease over"  #: its owner did not keep the lease
-    NODE_DIED = "node died"  #: its owner is an earlier start of this node
-
-
-class Handler(Protocol):
-    """What the work is. All methods are called on the loop's thread and return at once."""
-
-    def limits(self, group: Group) -> Limits:
-        """What a group may hold now."""
-
-    def run(self, leased: Leased) -> None:
-        """Begin; `Pump.finish` is called later, once."""
-
-    def overdue(self, row: Row, why: Overdue) -> Move:
-        """What becomes of a row that the sweep found."""
-
-    def stop(self, leased: Leased) -> None:
-        """It is to be stopped: end it soon, then `finish` with STOPPED."""
-
-    def stopped(self, leased: Leased) -> Move:
-        """The end of a row that was asked to stop, whatever its run came to."""
-
-    def abandon(self, leased: Leased) -> None:
-        """It is ours no more: whatever it still does does not count."""
-
-    def dropped(self, refs: Sequence[str]) -> None:
-        """Blobs of rows that are gone."""
+HEARTBEATS_PER_LEASE = 4
+_STOPS = "handed back: the node stops"
 
 
 class PumpConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,12 +91,21 @@ class Pump:
         self._ended: list[_Flight] = []
         self._leasing = False
         self._turn_due = False
-        self._timers: dict[str, Timer] = {}
-        self._tasks: list[asyncio.Task[None]] = []
-        self._looking: asyncio.Task[None] | None = None
+        self._timers = Timers(clock)
+        self._sweeper = Sweeper(
+            queue,
+            handler,
+            lane=lane,
+            clock=clock,
+            lease_ms=config.lease_ms,
+            retry_s=config.retry_s,
+            beat=self._beat,
+            joined=self._joined,
+            ours=self._flights.__contains__,
+        )
         self._idle = asyncio.Event()
         self._running = False
-        self._sweeping = False
+        self._closed = False
         self.fenced = 0
         """Ends that came after the lease was lost, and changed nothing."""
 
@@ -133,16 +113,12 @@ class Pump:
 
     async def start(self) -> None:
         """Take back what earlier starts held, see who waits, begin."""
-        await self._take_back()
-        now = self._clock.monotonic_ns()
-        for group in sorted(await self._queue.lines(self._lane)):
-            self._fair.joined(group, now)
-        self._running = True
-        self._tasks = [asyncio.get_running_loop().create_task(self._listen(), name=f"pump of lane {self._lane}")]
-        self._every("beat", self._config.lease_ms / HEARTBEATS_PER_LEASE / 1000, self._beat)
-        self._every("net", self._config.lease_ms / SWEEPS_PER_LEASE / 1000, self._cast_net)
-        self._start_sweep()
-        self._turn()
+        await self._sweeper.take_back(self._node, self._owner)
+        lines = await self._queue.lines(self._lane)
+        self._timers, self._closed, self._running = Timers(self._clock), False, True
+        self._timers.every("beat", self._config.lease_ms / HEARTBEATS_PER_LEASE / 1000, self._beat)
+        await self._sweeper.start()
+        self._joined(lines)
 
     async def stop(self) -> None:
         """Lease no more, wait with a limit, hand back the rest."""
@@ -154,10 +130,9 @@ class Pump:
             timer = self._clock.call_later(self._config.grace_s, self._idle.set)
             await self._idle.wait()
             timer.cancel()
-        for task in (*self._tasks, *filter(None, [self._looking])):
-            task.cancel()
-        for timer in self._timers.values():
-            timer.cancel()
+        self._closed = True
+        self._timers.end()
+        await self._sweeper.stop()
         await self._hand_back()
 
     @property
@@ -169,11 +144,6 @@ class Pump:
     def in_flight(self) -> int:
         """Rows held now."""
         return len(self._flights)
-
-    def flying(self, id_: int) -> Leased | None:
-        """The lease of a row, if it is held here."""
-        flight = self._flights.get(id_)
-        return flight.leased if flight else None
 
     # --- rows that need not stand in line -----------------------------------------------------------------------------
 
@@ -232,6 +202,14 @@ class Pump:
             self._handler.stop(flight.leased)
         return True
 
+    def _joined(self, groups: Iterable[Group]) -> None:
+        """These groups have rows in line. In a fixed order, so that a seed decides everything."""
+        now = self._clock.monotonic_ns()
+        for group in sorted(groups):
+            self._fair.joined(group, now)
+        if self._fair.has_turns:
+            self._soon()
+
     # --- turns --------------------------------------------------------------------------------------------------------
 
     def _soon(self) -> None:
@@ -259,7 +237,7 @@ class Pump:
         if not wants:
             next_ns = self._fair.next_ns(now)
             if next_ns:
-                self._at("turn", (next_ns - now) / 1e9, self._turn)
+                self._timers.at("turn", (next_ns - now) / 1e9, self._turn)
             return
         self._leasing = True
         planned = sum(want.rows for want in wants)
@@ -271,8 +249,8 @@ class Pump:
             return
         grant.add_done_callback(partial(self._leased, wants, planned))
 
-    def _leased(self, wants: Sequence[base.Want], planned: int, grant: asyncio.Future[Grant]) -> None:
-        failure = _failure(grant)
+    def _leased(self, wants: Sequence[Want], planned: int, grant: asyncio.Future[Grant]) -> None:
+        failure = failure_of(grant)
         if failure is not None:
             self._lease_failed(wants, planned, failure)
             return
@@ -292,11 +270,11 @@ class Pump:
             short = short or (missing == want.rows and want.group not in grant.result().empty)
         self._look_idle()
         if short:  # rows still hold slots that were thought free: ask again once their end is written
-            self._at("turn", self._config.retry_s, self._turn)
+            self._timers.at("turn", self._config.retry_s, self._turn)
         elif given:
             self._soon()
 
-    def _lease_failed(self, wants: Sequence[base.Want], planned: int, failure: BaseException) -> None:
+    def _lease_failed(self, wants: Sequence[Want], planned: int, failure: BaseException) -> None:
         self._leasing = False
         self._taken -= planned
         for want in wants:
@@ -304,9 +282,12 @@ class Pump:
         self._look_idle()
         if self._running:
             self._complain("Work cannot be leased; it waits and is tried again", failure)
-            self._at("turn", self._config.retry_s, self._turn)
+            self._timers.at("turn", self._config.retry_s, self._turn)
 
     def _fly(self, leased: Leased, now_ms: int) -> None:
+        if self._closed:  # it came after the stop had handed everything back
+            self._queue.settle([base.release(leased, detail=_STOPS)]).add_done_callback(failure_of)
+            return
         old = self._flights.get(leased.id)
         if old is not None:  # its lease was lost and came back to us: the first one does not count
             self._abandon(old)
@@ -330,7 +311,7 @@ class Pump:
         settled.add_done_callback(partial(self._settled, flights))
 
     def _settled(self, flights: Sequence[_Flight], settled: asyncio.Future[Sequence[Moved]]) -> None:
-        failure = _failure(settled)
+        failure = failure_of(settled)
         if failure is not None:
             self._settle_failed(flights, failure)
             return
@@ -357,8 +338,9 @@ class Pump:
 
         def again() -> None:
             ours = [flight for flight in flights if self._flights.get(flight.leased.id) is flight]
-            if ours:
-                self._settle(ours)
+            # Each for itself: one that can never be stored must not keep the others from it.
+            for flight in ours:
+                self._settle([flight])
 
         self._clock.call_later(self._config.retry_s, again)
 
@@ -378,7 +360,7 @@ class Pump:
         kept.add_done_callback(partial(self._kept, flights, now))
 
     def _kept(self, flights: Sequence[_Flight], now_ms: int, kept: asyncio.Future[Sequence[TaskState | None]]) -> None:
-        failure = _failure(kept)
+        failure = failure_of(kept)
         if failure is not None:
             self._complain("Leases cannot be kept; another beat follows", failure)
             return
@@ -402,114 +384,12 @@ class Pump:
         self._look_idle()
         self._soon()
 
-    # --- sweeping -----------------------------------------------------------------------------------------------------
-
-    async def _listen(self) -> None:
-        while True:
-            news = await self._queue.wait(self._lane)
-            now = self._clock.monotonic_ns()
-            for group in sorted(news.groups):
-                self._fair.joined(group, now)
-            if news.groups:
-                self._soon()
-            self._sweep_at(news.wake_ms)
-
-    def _cast_net(self) -> None:
-        """Whatever news should ever be missed is found here: lines and overdue rows, from the rows themselves."""
-        self._start_sweep()
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.get_running_loop().create_task(self._look())
-
-    async def _look(self) -> None:
-        try:
-            groups = await self._queue.lines(self._lane)
-        except errors.FunctoryError:
-            return
-        now = self._clock.monotonic_ns()
-        for group in sorted(groups):
-            self._fair.joined(group, now)
-        if groups:
-            self._soon()
-
-    def _sweep_at(self, wake_ms: int) -> None:
-        # A day at most: timers of years overflow, and the net sweeps far more often.
-        delay_s = min(max(0, wake_ms - self._queue.now_ms()), 86_400_000) / 1000
-        self._at("sweep", delay_s, self._start_sweep)
-
-    def _start_sweep(self) -> None:
-        if not self._sweeping and self._running:
-            self._sweeping = True
-            self._beat()  # what runs here is not overdue, even if the machine slept
-            self._sweep_on((0, 0))
-
-    def _sweep_on(self, after: tuple[int, int]) -> None:
-        try:
-            swept = self._queue.sweep(self._lane, after=after)
-        except errors.FunctoryError as failure:
-            self._sweep_failed(failure)
-            return
-        swept.add_done_callback(self._swept)
-
-    def _swept(self, future: asyncio.Future[Swept]) -> None:
-        failure = _failure(future)
-        if failure is not None:
-            self._sweep_failed(failure)
-            return
-        swept = future.result()
-        now = self._clock.monotonic_ns()
-        for group in sorted(swept.ready):
-            self._fair.joined(group, now)
-        if swept.ready:
-            self._soon()
-        if swept.dropped:
-            self._handler.dropped(swept.dropped)
-        moves = [move for row in swept.overdue if (move := self._decide(row)) is not None]
-        if moves:
-            try:
-                self._queue.settle(moves).add_done_callback(self._net_settled)
-            except errors.FunctoryError as failure_:
-                self._sweep_failed(failure_)
-                return
-        if swept.more and self._running:
-            self._sweep_on(swept.after)
-        else:
-            self._sweeping = False
-
-    def _sweep_failed(self, failure: BaseException) -> None:
-        self._sweeping = False
-        if self._running:
-            self._complain("The sweep failed; another one follows", failure)
-            self._at("sweep", self._config.retry_s, self._start_sweep)
-
-    def _net_settled(self, settled: asyncio.Future[Sequence[Moved]]) -> None:
-        failure = _failure(settled)
-        if failure is not None:
-            self._sweep_failed(failure)
-
-    def _decide(self, row: Row, why: Overdue | None = None) -> Move | None:
-        if row.state in HELD and row.id in self._flights and why is None:
-            return None  # ours: the beat before this sweep keeps it or finds out that it is lost
-        why = why or (Overdue.LEASE_OVER if row.state in HELD else Overdue.TOO_OLD)
-        try:
-            return self._handler.overdue(row, why)
-        except Exception:
-            # One row that cannot be decided about must not keep the others from being swept.
-            log.exception("A row cannot be swept", extra=fields("sweep", key=row.key))
-            return None
-
-    async def _take_back(self) -> None:
-        """What earlier starts of this node held: they are dead, as this one lives."""
-        after, count = 0, 0
-        while rows := await self._queue.lost(self._lane, node=self._node, owner=self._owner, after_id=after):
-            moves = [move for row in rows if (move := self._decide(row, Overdue.NODE_DIED)) is not None]
-            await self._queue.settle(moves)
-            after, count = rows[-1].id, count + len(rows)
-        if count:
-            log.info("Work of an earlier start goes on", extra=fields("take_back", lane=self._lane, count=count))
+    # --- the stop -----------------------------------------------------------------------------------------------------
 
     async def _hand_back(self) -> None:
         """What did not end in time goes back in line, as if it had not been leased."""
-        flights, self._flights = list(self._flights.values()), {}
+        flights = list(self._flights.values())
+        self._flights.clear()
         for flight in flights:
             if flight.move is None:
                 self._handler.abandon(flight.leased)
@@ -520,7 +400,7 @@ class Pump:
     def _back(self, flight: _Flight) -> Move:
         if flight.stopping:
             return self._handler.stopped(flight.leased)
-        return base.release(flight.leased, detail="handed back: the node stops")
+        return base.release(flight.leased, detail=_STOPS)
 
     # --- plumbing -----------------------------------------------------------------------------------------------------
 
@@ -528,28 +408,9 @@ class Pump:
         if not self._running and not self._flights and not self._leasing and not self._taken:
             self._idle.set()
 
-    def _at(self, name: str, delay_s: float, callback: Callable[[], None]) -> None:
-        """One timer per name: the newest counts."""
-        timer = self._timers.get(name)
-        if timer is not None:
-            timer.cancel()
-        self._timers[name] = self._clock.call_later(delay_s, callback)
-
-    def _every(self, name: str, period_s: float, callback: Callable[[], None]) -> None:
-        def tick() -> None:
-            if self._running:
-                self._at(name, period_s, tick)
-                callback()
-
-        self._at(name, period_s, tick)
-
     def _complain(self, sentence: str, failure: BaseException) -> None:
         log.error(sentence, extra=fields("queue_failure", lane=self._lane, reason=failure))
 
 
 def _ref(flight: _Flight) -> Ref:
     return Ref(flight.leased.id, flight.leased.epoch)
-
-
-def _failure(future: asyncio.Future[Any]) -> BaseException | None:
-    return asyncio.CancelledError() if future.cancelled() else future.exception()

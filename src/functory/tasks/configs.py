@@ -13,7 +13,7 @@ from functory.sinks import base as sinks
 
 
 class StoredConfigs(Protocol):
-    """Where configurations lie: `queue.sqlite.SqliteConfigs`, `queue.memory.MemoryConfigs`."""
+    """Where configurations lie: `store.async_configs`."""
 
     async def put(self, config: AsyncConfig) -> None:
         """Adds or replaces the configuration of a function and qualifier."""

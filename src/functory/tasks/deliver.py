@@ -18,7 +18,7 @@ from functory.observe.logs import fields
 from functory.queue import base
 from functory.queue.base import Group, Leased, Move, Queue, Row
 from functory.queue.fair import Limits
-from functory.queue.pump import Overdue
+from functory.queue.handler import Overdue
 from functory.sinks import base as sinks
 from functory.sinks.base import Delivery, NotNow, Sinks, Undeliverable
 from functory.tasks import envelope, head, retry
@@ -42,7 +42,7 @@ class DeliverConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Deliver:
-    """`queue.pump.Handler` for deliveries. `pump` is set before the first `run`."""
+    """`queue.handler.Handler` for deliveries. `pump` is set before the first `run`."""
 
     pump: Finish
 

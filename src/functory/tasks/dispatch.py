@@ -22,7 +22,7 @@ from functory.model.task import EMPTY, FAILURE, Content, Failure, TaskState
 from functory.observe.logs import fields
 from functory.queue.base import Group, Leased, Move, Row
 from functory.queue.fair import Limits
-from functory.queue.pump import Overdue
+from functory.queue.handler import Overdue
 from functory.tasks import head
 from functory.tasks.bodies import Bodies
 from functory.tasks.settle import Settle
@@ -60,7 +60,7 @@ over."""
 
 
 class Dispatch:
-    """`queue.pump.Handler` for tasks. `pump` is set before the first `run`."""
+    """`queue.handler.Handler` for tasks. `pump` is set before the first `run`."""
 
     pump: Finish
 

@@ -16,7 +16,7 @@ from functory.model.invocation import Outcome, Status
 from functory.model.task import EMPTY, FAILURE, Content, Failure, TaskState
 from functory.queue import base
 from functory.queue.base import Group, Item, Lane, Leased, Move, Row
-from functory.queue.pump import Overdue
+from functory.queue.handler import Overdue
 from functory.tasks import head, retry
 from functory.tasks.retry import Facts, Next
 

@@ -1,6 +1,5 @@
 """The queue in the store's SQLite file, written by the store's one writer thread."""
 
-from functory.queue.sqlite.configs import SqliteConfigs
 from functory.queue.sqlite.queue import SqliteQueue
 
-__all__ = ["SqliteConfigs", "SqliteQueue"]
+__all__ = ["SqliteQueue"]

@@ -88,8 +88,9 @@ def of_end(move: Move, now_ms: int) -> tuple[Any, ...]:
     """The values of `end`."""
     result = move.result
     return (
-        int(move.to), now_ms + move.keep_ms, now_ms, move.attempts, move.deferrals, move.crashes, move.error_type,
-        _text(move.error, MAX_ERROR_CHARS), move.instance_id, result.data, result.ref, result.size_bytes,
+        int(move.to), now_ms + move.keep_ms, now_ms, move.attempts, move.deferrals, move.crashes,
+        _text(move.error_type, 256), _text(move.error, MAX_ERROR_CHARS), _text(move.instance_id, 128),
+        result.data, result.ref, result.size_bytes,
         event(move.to, now_ms, move.detail), move.ref.id, move.ref.epoch, _MASK[move.to],
     )  # fmt: skip
 
@@ -97,9 +98,9 @@ def of_end(move: Move, now_ms: int) -> tuple[Any, ...]:
 def of_back(move: Move, now_ms: int) -> tuple[Any, ...]:
     """The values of `back`."""
     return (
-        int(move.to), now_ms + move.delay_ms, now_ms, move.attempts, move.deferrals, move.crashes, move.error_type,
-        _text(move.error, MAX_ERROR_CHARS), move.instance_id, event(move.to, now_ms, move.detail), move.ref.id,
-        move.ref.epoch, _MASK[move.to],
+        int(move.to), now_ms + move.delay_ms, now_ms, move.attempts, move.deferrals, move.crashes,
+        _text(move.error_type, 256), _text(move.error, MAX_ERROR_CHARS), _text(move.instance_id, 128),
+        event(move.to, now_ms, move.detail), move.ref.id, move.ref.epoch, _MASK[move.to],
     )  # fmt: skip
 
 

@@ -152,16 +152,3 @@ SELECT count(*) FROM queue INDEXED BY queue_held WHERE group_id = ? AND state IN
 -- name: oldest
 -- When the first of a group's line became due.
 SELECT due_ms FROM queue WHERE group_id = ? AND rank IS NOT NULL ORDER BY rank LIMIT 1;
-
--- name: put_config
--- Adds or replaces the configuration of a function and qualifier.
-INSERT INTO async_configs (account_id, function_name, qualifier, body) VALUES (?, ?, ?, ?)
-ON CONFLICT (account_id, function_name, qualifier) DO UPDATE SET body = excluded.body;
-
--- name: delete_config
--- Removes it.
-DELETE FROM async_configs WHERE account_id = ? AND function_name = ? AND qualifier = ?;
-
--- name: all_configs
--- All of them.
-SELECT body FROM async_configs ORDER BY account_id, function_name, qualifier;

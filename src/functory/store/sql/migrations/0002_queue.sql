@@ -57,12 +57,3 @@ CREATE INDEX queue_wake ON queue (lane, wake_ms);
 -- Lists, in the order of acceptance; those that did not succeed are few and looked for most.
 CREATE INDEX queue_list ON queue (group_id);
 CREATE INDEX queue_unsuccessful ON queue (group_id, state) WHERE state > 10;
-
--- How asynchronous invocations of a function and qualifier are treated.
-CREATE TABLE async_configs (
-    account_id    TEXT NOT NULL CHECK (account_id <> ''),
-    function_name TEXT NOT NULL CHECK (function_name <> ''),
-    qualifier     TEXT NOT NULL CHECK (qualifier <> ''),
-    body          TEXT NOT NULL CHECK (json_valid(body)),
-    PRIMARY KEY (account_id, function_name, qualifier)
-) STRICT;

@@ -1,0 +1,279 @@
+"""The ends of tasks reach their destinations, functions and URLs, and what cannot be told is not forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+from functory.model import errors
+from functory.model.invocation import Invocation, Outcome, Pending, Status
+from functory.model.task import TaskState
+from functory.queue.base import Group, Lane, Query
+from functory.sinks import base as sinks
+from functory.sinks.base import Kind
+from functory.sinks.http import HttpSink
+from functory.testing.clock import JumpingClock
+from functory.testing.tasks import ACCOUNT, Behave, TaskNode, failed, ok, task_node
+
+TOLD = "acs:fc:local::functions/told"
+SECRET = b"the account's secret"
+
+
+def by_name(**behaviours: Behave) -> Behave:
+    def behave(call: Invocation) -> Outcome | Pending:
+        one = behaviours.get(call.function_name)
+        return one(call) if one else ok()
+
+    return behave
+
+
+def messages(node: TaskNode) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(call.payload) for call in node.calls if call.function_name == "told"]
+
+
+async def deliveries(node: TaskNode, destination: str = TOLD) -> list[TaskState]:
+    return [row.state for row in await node.queue.list(Query(group=Group(Lane.DELIVERY, ACCOUNT, destination)))]
+
+
+async def settled(node: TaskNode, count: int = 1, destination: str = TOLD) -> list[TaskState]:
+    """The states of deliveries once `count` have ended."""
+    async with asyncio.timeout(20):
+        while True:
+            states = await deliveries(node, destination)
+            if sum(state >= TaskState.SUCCEEDED for state in states) == count:
+                return states
+            await asyncio.to_thread(lambda: None)
+
+
+# --- functions --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_function_is_told_of_a_success_in_the_official_words() -> None:
+    async with task_node(by_name(echo=lambda _: ok(b'{"a": 1}'))) as node:
+        await node.configure("echo", on_success=TOLD)
+        accepted = await node.submit("echo", b"the question", task_id="t")
+        assert await settled(node) == [TaskState.SUCCEEDED]
+        (row,) = await node.queue.list(Query(group=Group(Lane.TASK, ACCOUNT, "told")))
+        await node.ended(row.key, "told")
+        (message,) = messages(node)
+        task = await node.task("t")
+        assert message == {
+            "timestamp": task.ended_at_ms,
+            "requestContext": {
+                "requestId": accepted.request_id,
+                "functionArn": f"acs:fc:local:{ACCOUNT}:functions/echo/LATEST",
+                "condition": "",
+                "approximateInvokeCount": 1,
+                "taskId": "t",
+            },
+            "requestPayload": "the question",
+            "responseContext": {"statusCode": 200, "functionError": ""},
+            "responsePayload": '{"a": 1}',
+        }
+
+
+async def test_a_failure_an_expiry_and_a_stop_are_told_to_the_other_destination() -> None:
+    clock = JumpingClock()
+    async with task_node(
+        by_name(bad=lambda _: failed(Status.OUT_OF_MEMORY, error_type="FunctionResourceExhausted")), clock=clock
+    ) as node:
+        for name in ("bad", "good"):
+            await node.configure(name, on_success=TOLD, on_failure=f"{TOLD}/prod", max_retries=1, max_age_s=60)
+        await node.submit("bad", task_id="failed")
+        await node.submit("good", task_id="stopped", delay_s=100)
+        await node.service.tasks.stop(ACCOUNT, "good", "stopped")
+        await clock.advance(100)
+        assert await deliveries(node, f"{TOLD}/prod") == [TaskState.SUCCEEDED] * 2
+        assert await deliveries(node) == []
+        told = {message["requestContext"]["taskId"]: message for message in messages(node)}
+        assert told["failed"]["requestContext"]["condition"] == "FunctionResourceExhausted"
+        assert told["failed"]["requestContext"]["approximateInvokeCount"] == 2
+        assert told["failed"]["responsePayload"] == '{"errorMessage":"boom"}'
+        assert told["stopped"]["responseContext"] == {"statusCode": 500, "functionError": "Stopped"}
+        assert {call.qualifier for call in node.calls if call.function_name == "told"} == {"prod"}
+
+
+async def test_payloads_that_are_no_text_or_too_long_are_told_so() -> None:
+    async with task_node(by_name(echo=lambda _: ok(b"r" * 2_000_000))) as node:
+        await node.configure("echo", on_success=TOLD)
+        await node.submit("echo", b"\xff\x00")
+        await settled(node)
+        (row,) = await node.queue.list(Query(group=Group(Lane.TASK, ACCOUNT, "told")))
+        await node.ended(row.key, "told")
+        (message,) = messages(node)
+        assert (message["requestPayload"], message["requestPayloadIsBase64"]) == ("/wA=", True)
+        assert (message["responsePayload"], message["responsePayloadBytes"]) == ("", 2_000_000)
+
+
+async def test_a_destination_that_is_gone_is_a_dead_delivery_that_can_be_sent_again() -> None:
+    async with task_node() as node:
+        node.missing.add("told")
+        await node.configure("echo", on_success=TOLD)
+        await node.submit("echo", task_id="t")
+        assert await settled(node) == [TaskState.FAILED]
+        (dead,) = await node.service.tasks.dead_deliveries(ACCOUNT)
+        assert "told" in dead.error
+        assert (await node.task("t")).state is TaskState.SUCCEEDED
+        node.missing.clear()
+        assert await node.service.tasks.redeliver(ACCOUNT, TOLD, dead.key)
+        assert not await node.service.tasks.redeliver(ACCOUNT, TOLD, dead.key)
+        assert sorted(await settled(node, 2)) == [TaskState.SUCCEEDED, TaskState.FAILED]
+
+
+# --- URLs -------------------------------------------------------------------------------------------------------------
+
+
+class Listener:
+    """A small HTTP server: keeps what it was sent, answers what it is told to."""
+
+    def __init__(self) -> None:
+        self.answers: list[bytes] = []
+        self.requests: list[tuple[str, dict[str, str], bytes]] = []
+        self.url = ""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+        body = await reader.readexactly(int(headers["content-length"]))
+        self.requests.append((head[0], headers, body))
+        writer.write(self.answers.pop(0) if self.answers else b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+
+@asynccontextmanager
+async def listening() -> AsyncIterator[Listener]:
+    listener = Listener()
+    server = await asyncio.start_server(listener.serve, "127.0.0.1", 0)
+    listener.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/told?x=1"
+    async with server:
+        yield listener
+
+
+def answer(status: str, *headers: str) -> bytes:
+    return "\r\n".join([f"HTTP/1.1 {status}", "content-length: 0", "connection: close", *headers, "", ""]).encode()
+
+
+async def test_a_url_is_told_by_a_signed_post() -> None:
+    clock = JumpingClock()
+    async with listening() as listener:
+        sink = HttpSink(lambda _: SECRET, clock=clock)
+        async with task_node(clock=clock, sinks={Kind.HTTP: sink}) as node:
+            await node.configure("echo", on_success=listener.url)
+            await node.submit("echo", b"q", task_id="t", trace_parent="00-a-b-01")
+            assert await settled(node, 1, listener.url) == [TaskState.SUCCEEDED]
+    ((line, headers, body),) = listener.requests
+    assert line == "POST /told?x=1 HTTP/1.1"
+    stamp, delivery = headers["x-functory-timestamp"], headers["x-functory-delivery"]
+    signed = hmac.new(SECRET, f"{stamp}.{delivery}.".encode() + body, hashlib.sha256).hexdigest()
+    assert headers["x-functory-signature"] == f"v1={signed}"
+    assert headers["traceparent"] == "00-a-b-01"
+    assert msgspec.json.decode(body)["requestPayload"] == "q"
+
+
+async def test_a_url_that_is_down_is_told_later_with_the_same_delivery_id() -> None:
+    clock = JumpingClock()
+    async with listening() as listener:
+        listener.answers = [answer("503 Down"), answer("429 Slow", "retry-after: 30"), answer("500 Oh")]
+        async with task_node(clock=clock, sinks={Kind.HTTP: HttpSink(lambda _: SECRET, clock=clock)}) as node:
+            await node.configure("echo", on_success=listener.url)
+            await node.submit("echo", task_id="t")
+            async with clock.jumping(grace_s=0.02):
+                assert await settled(node, 1, listener.url) == [TaskState.SUCCEEDED]
+            (row,) = await node.queue.list(Query(group=Group(Lane.DELIVERY, ACCOUNT, listener.url)))
+            assert row.attempts == 4
+            starts = [event.at_ms for event in row.events if event.state is TaskState.RUNNING]
+            waits = [after - before for before, after in itertools.pairwise(starts)]
+            assert waits[1] >= 30_000
+    assert len({headers["x-functory-delivery"] for _, headers, _ in listener.requests}) == 1
+    assert len(listener.requests) == 4
+
+
+@pytest.mark.parametrize("status", ["400 Bad", "404 None", "301 Moved", "410 Gone"])
+async def test_a_url_that_refuses_for_good_is_not_asked_again(status: str) -> None:
+    clock = JumpingClock()
+    async with listening() as listener:
+        listener.answers = [answer(status, "location: http://127.0.0.1:1/")]
+        async with task_node(clock=clock, sinks={Kind.HTTP: HttpSink(lambda _: SECRET, clock=clock)}) as node:
+            await node.configure("echo", on_success=listener.url)
+            await node.submit("echo", task_id="t")
+            assert await settled(node, 1, listener.url) == [TaskState.FAILED]
+            (dead,) = await node.service.tasks.dead_deliveries(ACCOUNT)
+            assert status in dead.error
+    assert len(listener.requests) == 1
+
+
+# --- configuration ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("destination", "why"),
+    [
+        ("acs:mns:r:1:/queues/q/messages", "message service"),
+        ("acs:eventbridge:r:1:eventbus/b", "event bus"),
+        ("acs:mq:r:1:/i/t", "RocketMQ"),
+        ("acs:fc:r:1:functions/no spaces", "not valid"),
+        ("ftp://x/", "not understood"),
+        ("http://", "not a URL of a host"),
+        ("https://user:secret@host/", "without user"),
+        ("http://[::1", "not a valid URL"),
+        ("http://host:99999/", "not a valid URL"),
+        ("https://host/\n", "printable"),
+        ("https://" + "x" * 2000, "printable"),
+    ],
+)
+async def test_a_destination_that_cannot_be_told_is_refused_when_it_is_configured(destination: str, why: str) -> None:
+    async with task_node() as node:
+        with pytest.raises(errors.InvalidArgument, match=why):
+            await node.configure("echo", on_failure=destination)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_retries": -1},
+        {"max_retries": 9},
+        {"max_age_s": 0},
+        {"max_age_s": 604_801},
+        {"on_failure": "acs:fc:::functions/echo"},
+    ],
+)
+async def test_a_configuration_outside_its_bounds_is_refused(wrong: dict[str, Any]) -> None:
+    async with task_node() as node:
+        with pytest.raises(errors.InvalidArgument):
+            await node.configure("echo", **wrong)
+        with pytest.raises(errors.AsyncConfigNotFound):
+            node.service.configs.get(ACCOUNT, "echo")
+
+
+async def test_a_qualifier_has_its_own_configuration_else_that_of_the_function() -> None:
+    async with task_node() as node:
+        configs = node.service.configs
+        await node.configure("echo", max_retries=1)
+        first = await node.configure("echo", qualifier="prod", max_retries=2)
+        assert configs.find(ACCOUNT, "echo", "prod").max_retries == 2
+        assert configs.find(ACCOUNT, "echo", "test").max_retries == 1
+        assert configs.find(ACCOUNT, "other", "LATEST").max_retries == 3
+        again = await node.configure("echo", qualifier="prod", max_retries=8)
+        assert (again.created_at_ms, again.max_retries) == (first.created_at_ms, 8)
+        assert [config.qualifier for config in configs.list(ACCOUNT)] == ["LATEST", "prod"]
+        assert [config.qualifier for config in configs.list(ACCOUNT, after=("echo", "LATEST"))] == ["prod"]
+        await configs.delete(ACCOUNT, "echo", "prod")
+        with pytest.raises(errors.AsyncConfigNotFound):
+            await configs.delete(ACCOUNT, "echo", "prod")
+        await configs.forget(ACCOUNT, "echo")
+        assert not configs.list(ACCOUNT)
+
+
+def test_function_destinations_may_leave_out_the_account_and_name_a_qualifier() -> None:
+    assert sinks.parse("acs:fc:::functions/f").function_name == "f"
+    assert sinks.parse("acs:fc:cn-hangzhou:123:functions/f/prod").qualifier == "prod"
