@@ -10,7 +10,6 @@ import signal
 import subprocess
 import threading
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -74,20 +73,6 @@ def test_after_a_kill_in_the_middle_of_a_deploy_the_function_is_old_or_new_and_w
     leftovers = [path for path in (tmp_path / ".functory" / "code").iterdir() if len(path.name) != 64]
     assert node.stop() == 0
     assert leftovers == []
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of 24 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("cannot be shown here: mounting a small file system needs root")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=755", "tmpfs", str(folder)], check=False)
-    if mounted.returncode != 0:
-        pytest.skip("cannot be shown here: this machine does not allow mounts")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_a_full_disk_refuses_the_deploy_and_leaves_the_old_function_running(small_disk: Path) -> None:

@@ -6,10 +6,8 @@ import contextlib
 import io
 import os
 import signal
-import subprocess
 import threading
 import zipfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -164,20 +162,6 @@ def test_ten_megabytes_of_error_text_leave_a_short_one(tmp_path: Path) -> None:
     assert ended.status == "Failed"
     assert 0 < len(ended.task_error_message) <= 4096
     assert node.stop() == 0
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A folder on a disk of 48 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("cannot be shown here: mounting a small file system needs root")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m,mode=755", "tmpfs", str(folder)], check=False)
-    if mounted.returncode != 0:
-        pytest.skip("cannot be shown here: this machine does not allow mounts")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("size", [20_000, 100_000], ids=["rows", "blobs"])
