@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -31,6 +31,7 @@ from rich.table import Table
 from bench.call import zipped
 from e2e import hostile
 from e2e.node_process import NodeProcess
+from functory.runtimes.node import find_node
 from functory.sandbox import tiers
 from functory.sandbox.namespace import NamespaceSandboxes
 from functory.sandbox.process import ProcessSandboxes
@@ -82,10 +83,10 @@ def timed(work: Callable[[], object]) -> float:
 # --- boxes --------------------------------------------------------------------------------------------------------
 
 
-def spawn(workshop: Workshop, code: Path) -> tuple[Running, float]:
+def spawn(workshop: Workshop, code: Path, **fields: Any) -> tuple[Running, float]:
     """A new instance whose first request is written before it is made; spawn to answer in ms."""
     began = time.perf_counter()
-    running = workshop.make(code)
+    running = workshop.make(code, **fields)
     running.talk.send(b"x")
     running.hello()
     running.talk.read()
@@ -163,6 +164,34 @@ def single_starts(count: int, *, groups: bool) -> list[Row]:
         Row("fresh interpreter", found["fresh"]),
         Row("kill of a tree of 22 that ignores SIGTERM", found["kill"], promise=50, promise_99=50),
         Row("own memory of an idle instance", memory, "MB", promise=3),
+    ]
+
+
+def node_js(count: int, *, groups: bool) -> list[Row]:
+    """Node.js that runs ahead of need, and started for the call."""
+    found = find_node("", interpreter())
+    if found is None:
+        raise SystemExit("Node.js is not on this machine")
+    fields: dict[str, Any] = {
+        "handler": "index.handler", "argv": (found.resolve("nodejs20")[0], "--max-old-space-size=192", "@/node.cjs"),
+        "reserve_mb": 256,
+    }  # fmt: skip
+    ahead: list[float] = []
+    fresh: list[float] = []
+    with boxes(groups=groups) as (workshop, maker):
+        code = workshop.code("exports.handler = async event => event", "index.js")
+        maker.expect(workshop.spec(code, ahead=True, **fields))
+        for _ in range(count):
+            for values, is_ahead in ((ahead, True), (fresh, False)):
+                while maker.short:
+                    maker.refill()
+                time.sleep(5 * PAUSE_S)  # until those just made wait
+                running, took = spawn(workshop, code, ahead=is_ahead, **fields)
+                values.append(took)
+                end(workshop, running)
+    return [
+        Row("Node.js from a stem cell, full sandbox", ahead, promise=6),
+        Row("Node.js started for the call, full sandbox", fresh),
     ]
 
 
@@ -265,6 +294,7 @@ def main() -> int:
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     rows = [
         *single_starts(given.count, groups=not given.first),
+        *node_js(given.count, groups=not given.first),
         many_at_once(100, given.rounds),
         many_at_once(500, given.rounds),
     ]

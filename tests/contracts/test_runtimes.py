@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from contracts import go_program
-from functory.model.instance import Program
+from functory.model.instance import InstanceSpec, Program
 from functory.runtimes.node import find_node
 from functory.sandbox import tiers
 from functory.sandbox.base import SandboxMaker
-from functory.sandbox.namespace import NamespaceSandboxes
+from functory.sandbox.namespace import NamespaceSandbox, NamespaceSandboxes
 from functory.sandbox.process import ProcessSandboxes
 from functory.sandbox.safe import SafeSandboxes
 from functory.testing import checks
@@ -46,6 +47,12 @@ def _node() -> Subject:
         spec={"handler": "index.handler", "argv": (path, "@/node.cjs"), "reserve_mb": 256},
         missing={"handler": "nothing_here.handler"},
     )
+
+
+def _node_ahead() -> Subject:
+    """Where programs can run ahead of need, each instance is made of one that does."""
+    node = _node()
+    return msgspec.structs.replace(node, name="node-ahead", spec={**node.spec, "ahead": True})
 
 
 def _custom(program: str, source: str) -> Subject:
@@ -79,17 +86,31 @@ def _go() -> Subject:
 SUBJECTS: dict[str, Callable[[], Subject]] = {
     "python": _python,
     "node": _node,
+    "node-ahead": _node_ahead,
     "custom-python": lambda: _custom("python3", "server.py"),
     "custom-node": lambda: _custom("node", "server.js"),
     "go": _go,
 }
 
 
+class _Stocked(NamespaceSandboxes):
+    """All that can stand ready does, and is taken."""
+
+    def create(self, spec: InstanceSpec, fds: Sequence[int]) -> NamespaceSandbox:
+        self.expect(spec)
+        while self.short:
+            self.refill()
+        stock = len(list(self._ahead))
+        box = super().create(spec, fds)
+        assert len(list(self._ahead)) == stock - spec.ahead
+        return box
+
+
 def _namespaces() -> SandboxMaker:
     found = tiers.find(interpreter(), f"functory-runtimes-{os.getpid()}")
     if found.tier is None:
         pytest.skip(f"cannot be shown here: {found.why_not}")
-    return NamespaceSandboxes(found.tier, groups=found.groups)
+    return _Stocked(found.tier, groups=found.groups)
 
 
 BACK_ENDS: dict[str, Callable[[], SandboxMaker]] = {"process": ProcessSandboxes}

@@ -54,6 +54,7 @@ class Preparer:
             pre_stop=function.pre_stop.handler if function.pre_stop else "",
             pre_stop_timeout_s=function.pre_stop.timeout_s if function.pre_stop else 3,
             argv=start.argv,
+            ahead=start.ahead,
             program=start.program,
             reserve_mb=start.reserve_mb,
             start_timeout_s=start.start_timeout_s,

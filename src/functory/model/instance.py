@@ -78,6 +78,8 @@ class InstanceSpec(msgspec.Struct, frozen=True, kw_only=True):
     argv: tuple[str, ...] = ()
     """What takes the place of the process once it is locked in, for languages that a zygote cannot be forked for.
     It gets the spec as JSON on descriptor 5. Empty = the zygote's fork is the instance."""
+    ahead: bool = False
+    """The program of `argv` may be started before it is known for which function: it takes in the spec later."""
     program: Program | None = None
     """What the instance starts and speaks for, instead of calling a handler."""
     reserve_mb: int = 0

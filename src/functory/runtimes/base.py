@@ -25,6 +25,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     zygote: str
     """The interpreter whose zygote is forked."""
     argv: tuple[str, ...] = ()
+    ahead: bool = False
+    """The program of `argv` may stand ready before the function is known."""
     program: Program | None = None
     reserve_mb: int = 0
     start_timeout_s: int = 0

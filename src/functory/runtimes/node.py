@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from functory.model import errors
 from functory.model.function import Function
@@ -24,6 +24,9 @@ RESERVE_MB = 256
 _BOOTSTRAP = "@/node.cjs"
 _VERSION = re.compile(r"v(\d{1,4}\.\d{1,4}\.\d{1,4})")
 _PROBE_LIMIT_S = 10
+_READ_AT_START = ("NODE_", "OPENSSL_", "SSL_", "LD_", "MALLOC_", "GLIBC_", "UV_", "ICU_")
+"""How variables begin that Node, or what it is made of, looks at once when it starts."""
+_READ_LATER = ("NODE_ENV", "NODE_PATH")
 
 
 class NodeRuntime:
@@ -53,8 +56,18 @@ class NodeRuntime:
         return Start(
             zygote=self._zygote,
             argv=(self._path, f"--max-old-space-size={heap_mb}", _BOOTSTRAP),
+            ahead=may_start_ahead(function.environment),
             reserve_mb=RESERVE_MB,
         )
+
+
+def may_start_ahead(environment: Mapping[str, str]) -> bool:
+    """POLICY: whether a Node that has started already can still take these variables as its own.
+
+    What it reads again with each use is set when it becomes an instance. What it has read once would be silently
+    without effect: such functions get a Node of their own, started with their variables.
+    """
+    return not any(name.startswith(_READ_AT_START) and name not in _READ_LATER for name in environment)
 
 
 def find_node(configured: str, zygote: str) -> NodeRuntime | None:

@@ -8,7 +8,7 @@ Loaded by path under the interpreter of the functions: the standard library only
                         or {"op": "failed", "id", "reason"}, for each stem · {"op": "ended", "id", "status", "killed"},
                         and before it {"op": "ending", "id"} if it ended by itself and others may be left
     spawner → stem      {"spec", "network", "opt": place of the layers} on its own socket, with descriptors: request,
-                        reply, log, code, layer …
+                        reply, log, code, layer …; before it perhaps {"ahead": program}, see `ahead.py`
 
 A stem has its namespaces and waits; the message makes it an instance. So nothing that can be done before the function
 is known is on the way of a start: also not the slow moves between control groups, which the spawner makes meanwhile.
@@ -190,6 +190,12 @@ def _kill_by(pidfd: int) -> None:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
+def hear(control: _socket.socket) -> tuple[bytes, list[Any]]:
+    """A stem's next message and what came with it."""
+    data, ancillary, _, _ = control.recvmsg(MESSAGE_BYTES, _socket.CMSG_SPACE(_SPEC_FDS * 4))
+    return data, ancillary
+
+
 def received(ancillary: list[Any]) -> list[int]:
     """The descriptors that came with a message."""
     return [fd for _, _, raw in ancillary for fd in struct.unpack(f"{len(raw) // 4}i", raw)]
@@ -212,14 +218,19 @@ class Box:
         flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
         syscalls.mount("proc", "/proc", "proc", flags, "subset=pid")
         control = _socket.socket(fileno=_SOCKET_FD)
-        data, ancillary, _, _ = control.recvmsg(MESSAGE_BYTES, _socket.CMSG_SPACE(_SPEC_FDS * 4))
+        data, ancillary = hear(control)
         if not data:
             return 0  # nobody needs it any more
         message = json.loads(data)
+        if "ahead" in message:
+            from . import ahead
+
+            ahead.split(self, control, uid)  # whoever comes back from it is to be the program
+            runtime.start_ahead(message["ahead"])
         fds = received(ancillary)
         control.detach()
         os.dup2(fds[2], 2)  # from here on, what goes wrong is told in the log
-        self._furnish(message, uid, fds[3:])
+        self.furnish(message, uid, fds[3:])
         self.lock(message["spec"], uid, fds)
         return int(runtime.run(message["spec"]))
 
@@ -232,7 +243,7 @@ class Box:
                 os.dup2(one, place, inheritable=False)
         confine.close_from(_FIRST_FREE)
 
-    def _furnish(self, message: dict[str, Any], uid: int, mounts: list[int]) -> None:
+    def furnish(self, message: dict[str, Any], uid: int, mounts: list[int]) -> None:
         """The rest of the root: code, layers, a /tmp of its own, the network."""
         spec = message["spec"]
         size = f"size={spec['disk_mb']}m,nr_inodes={max(spec['disk_mb'] * INODES_PER_MB, 1024)},mode=700"
@@ -247,22 +258,37 @@ class Box:
 
     def lock(self, spec: dict[str, Any], uid: int, fds: list[int]) -> None:
         """Limits, then user, then rights; the filter last, since it forbids most of the rest."""
+        self.shut_in()
+        confine.own_descriptors(*fds[:3])
+        self.limit(spec)
+        confine.name_process(spec["instance_id"])
+        self.renounce(uid)
+        enter_code()
+        complete(spec["environment"])
+        confine.set_environment(spec["environment"])
+        self.filter()
+
+    def shut_in(self) -> None:
+        """Signals and abstract sockets end at the box; signals from outside come through again."""
         if self._scopes >= 0:
             syscalls.landlock_restrict(_SCOPES_FD)
-        confine.own_descriptors(*fds[:3])
         confine.let_signals_through()
+
+    def limit(self, spec: dict[str, Any], pid: int = 0) -> None:
+        """The limits that each process has; `pid`: of another process than this one."""
         memory_mb = spec["memory_mb"] + spec["reserve_mb"]
-        confine.limit(memory_mb, spec["disk_mb"], spec["concurrency"], own_user=not self._fixed_user)
-        confine.name_process(spec["instance_id"])
+        confine.limit(memory_mb, spec["disk_mb"], spec["concurrency"], own_user=not self._fixed_user, pid=pid)
+
+    def renounce(self, uid: int) -> None:
+        """Becomes a user without any right."""
         if not self._fixed_user:
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
             syscalls.be_dumpable(True)
         syscalls.drop_capabilities()
-        os.chdir(skeleton.CODE)
-        if not os.access(skeleton.CODE, os.R_OK | os.X_OK):
-            raise PermissionError(13, "the code cannot be read by other users")
-        _set_environment(spec["environment"])
+
+    def filter(self) -> None:
+        """From here on, most system calls are refused."""
         self._filter.install()
 
 
@@ -278,11 +304,18 @@ def lay(mounts: list[int], place: str) -> None:
         syscalls.mount("layers", place, "overlay", syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV, options)
 
 
-def _set_environment(environment: dict[str, str]) -> None:
+def enter_code() -> None:
+    """The working folder of every instance."""
+    os.chdir(skeleton.CODE)
+    if not os.access(skeleton.CODE, os.R_OK | os.X_OK):
+        raise PermissionError(13, "the code cannot be read by other users")
+
+
+def complete(environment: dict[str, str]) -> None:
+    """Adds what is the same in every box."""
     environment["TMPDIR"] = skeleton.TMP
     environment.setdefault("HOME", skeleton.TMP)
     environment.setdefault("PATH", "/usr/local/bin:/usr/bin:/bin")
-    confine.set_environment(environment)
 
 
 def _own_loopback() -> None:

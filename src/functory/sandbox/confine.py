@@ -92,19 +92,19 @@ def limit_all() -> None:
     lower(resource.RLIMIT_CORE, 0)
 
 
-def limit(memory_mb: int, disk_mb: int, concurrency: int, own_user: bool) -> None:
-    """Limits of one instance; they can only be lowered afterwards."""
-    lower(resource.RLIMIT_DATA, (memory_mb + HEADROOM_MB + (concurrency - 1) * STACK_MB) << 20)
-    lower(resource.RLIMIT_FSIZE, disk_mb << 20)
+def limit(memory_mb: int, disk_mb: int, concurrency: int, own_user: bool, pid: int = 0) -> None:
+    """Limits of one instance; they can only be lowered afterwards. `pid`: another process's than one's own."""
+    lower(resource.RLIMIT_DATA, (memory_mb + HEADROOM_MB + (concurrency - 1) * STACK_MB) << 20, pid)
+    lower(resource.RLIMIT_FSIZE, disk_mb << 20, pid)
     if own_user:
-        lower(resource.RLIMIT_NPROC, TASKS)
+        lower(resource.RLIMIT_NPROC, TASKS, pid)
 
 
-def lower(kind: int, wanted: int) -> None:
+def lower(kind: int, wanted: int, pid: int = 0) -> None:
     """Sets a limit as far as it is allowed."""
-    hard = resource.getrlimit(kind)[1]
+    hard = resource.prlimit(pid, kind)[1]
     value = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(kind, (value, value))
+    resource.prlimit(pid, kind, (value, value))
 
 
 def drop_to(uid: int) -> None:
@@ -190,16 +190,18 @@ def let_signals_through() -> None:
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
-def own_descriptors(request_fd: int, reply_fd: int, log_fd: int) -> None:
-    """Arranges 1 and 2 = log, REQUEST_FD and REPLY_FD, and closes all others but 0, which is /dev/null already.
+def own_descriptors(request_fd: int, reply_fd: int, log_fd: int, *more: int) -> None:
+    """Arranges 1 and 2 = log, REQUEST_FD and REPLY_FD, `more` behind them; closes all others but 0, which is /dev/null.
 
-    The given descriptors must be above 4. The channel is not inherited by programs that are started.
+    The given descriptors must be above where they go. The channel is not inherited by programs that are started.
     """
     os.dup2(log_fd, 1)
     os.dup2(log_fd, 2)
     os.dup2(request_fd, REQUEST_FD, inheritable=False)
     os.dup2(reply_fd, REPLY_FD, inheritable=False)
-    close_from(REPLY_FD + 1)
+    for place, fd in enumerate(more, REPLY_FD + 1):
+        os.dup2(fd, place, inheritable=False)
+    close_from(REPLY_FD + 1 + len(more))
 
 
 def close_from(first: int) -> None:

@@ -20,6 +20,7 @@ import msgspec
 
 from functory.model.instance import Exit, InstanceSpec
 from functory.sandbox import cgroups, confine, skeleton
+from functory.sandbox.ahead_stock import AheadStock
 from functory.sandbox.base import SandboxError
 from functory.sandbox.handle import Ended, Zygote
 from functory.sandbox.nest import Assignment, Nest, Plan, Stem, StemDied, open_mounts
@@ -102,6 +103,7 @@ class NamespaceSandboxes:
         self._lifeline = lifeline
         self._nests: dict[Key, Nest] = {}
         self._stems: dict[Key, deque[Stem]] = {}
+        self._ahead: AheadStock[Stem] = AheadStock()
         self._wanted: set[Key] = set()
         """Keys whose stock is kept up: those that have been used."""
         self._boxes: dict[str, NamespaceSandbox] = {}
@@ -157,7 +159,7 @@ class NamespaceSandboxes:
         assignment = Assignment(spec=self._as_seen_inside(spec), network=spec.network, opt=self._tier.layers)
         for last in (*[False] * (2 * STOCK), True):
             try:
-                stem = self._stem(key)
+                stem = self._running_ahead(key, spec, fds[:3]) or self._stem(key)
                 try:
                     self._bound(stem, spec)
                     stem.assign(assignment, fds)
@@ -200,18 +202,19 @@ class NamespaceSandboxes:
         """Destroy all boxes and end all zygotes."""
         for box in self._boxes.values():
             box.let_die()
-        for stems in self._stems.values():
-            for stem in stems:
-                stem.let_go()
+        kept = [*self._ahead, *(stem for stems in self._stems.values() for stem in stems)]
+        for stem in kept:
+            stem.let_go()
         for nest in (*self._nests.values(), *self._dying):
             nest.end()
         groups = [box.stem.group for box in self._boxes.values()]
-        groups += [stem.group for stems in self._stems.values() for stem in stems]
+        groups += [stem.group for stem in kept]
         for group in (*groups, *self._unremoved):
             if group is not None:
                 group.remove()
         self._nests.clear()
         self._stems.clear()
+        self._ahead.clear()
         self._boxes.clear()
         self._by_stem.clear()
         if self._groups is not None:
@@ -228,7 +231,15 @@ class NamespaceSandboxes:
     @property
     def short(self) -> bool:
         """Whether `refill` has something to do, once nobody waits for anything else."""
-        return any(len(self._stems.get(key, ())) < STOCK for key in self._wanted)
+        return any(len(self._stems.get(key, ())) < STOCK for key in self._wanted) or self._ahead.missing() is not None
+
+    def expect(self, spec: InstanceSpec) -> None:
+        """Instances like this will be asked for: what can stand ready for them is made in the next quiet moments."""
+        key = (spec.runtime, wants_wide(spec))
+        self._wanted.add(key)
+        if spec.ahead:
+            for one in self._ahead.want((key, spec.argv)):
+                self._drop(one)
 
     def refill(self) -> None:
         """Makes one stem more."""
@@ -241,6 +252,41 @@ class NamespaceSandboxes:
                     say(f"no process could be prepared, the next start tries again: {failure}")
                     self._wanted.discard(key)
                 return
+        self._refill_ahead()
+
+    def _refill_ahead(self) -> None:
+        program = self._ahead.missing()
+        if program is None:
+            return
+        key, argv = program
+        try:
+            stem = self._make_stem(key)
+            try:
+                stem.start_ahead(argv)
+            except SandboxError:
+                self._drop(stem)
+                raise
+        except SandboxError as failure:
+            say(f"no program could be started ahead of need, the next start tries again: {failure}")
+            for one in self._ahead.give_up(program):
+                self._drop(one)
+        else:
+            self._ahead.add(program, stem)
+
+    def _running_ahead(self, key: Key, spec: InstanceSpec, pipes: Sequence[int]) -> Stem | None:
+        """A stem whose program is the wanted one. An empty network has to be entered before a program starts."""
+        if not spec.ahead or spec.network != "host":
+            return None
+        self.expect(spec)
+        stem = self._ahead.take((key, spec.argv))
+        if stem is None:
+            return None
+        if stem.nest.alive:
+            for fd in pipes:  # it opens them anew, as a user who did not make them; nobody else can reach them
+                os.fchmod(fd, 0o666)
+            return stem
+        self._drop(stem)
+        return self._running_ahead(key, spec, pipes)
 
     def _stem(self, key: Key) -> Stem:
         self._wanted.add(key)

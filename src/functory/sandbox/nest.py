@@ -53,6 +53,12 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     """Where the layers are seen."""
 
 
+class StartAhead(msgspec.Struct, frozen=True, kw_only=True):
+    """Makes a stem start a program that will be an instance's, whosever; `Assignment` follows."""
+
+    ahead: tuple[str, ...]
+
+
 class Stem:
     """A process in namespaces of its own that waits for what it shall be."""
 
@@ -63,6 +69,13 @@ class Stem:
         """As the host numbers it."""
         self.group = group
         self._control = control
+
+    def start_ahead(self, argv: Sequence[str]) -> None:
+        """Has it start this program now; `StemDied` if it has ended."""
+        try:
+            self._control.send(msgspec.json.encode(StartAhead(ahead=tuple(argv))))
+        except OSError as failure:
+            raise StemDied(f"the prepared process has died: {failure}") from failure
 
     def assign(self, assignment: Assignment, fds: Sequence[int]) -> None:
         """Makes it an instance; `StemDied` if it has ended. `fds`: pipes, then detached mounts."""

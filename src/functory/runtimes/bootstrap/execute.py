@@ -18,6 +18,8 @@ SPEC_FD = 5
 """Behind the channel's descriptors; the program closes it once it has read it."""
 HERE = "@/"
 """Stands in an argument for the folder of the runtimes, whatever it is called inside the box."""
+AHEAD = "ahead"
+"""The last argument of a program that finds a socket on `SPEC_FD`, over which it hears later what it shall be."""
 _IGNORED_BY_PYTHON = (_signal.SIGPIPE, _signal.SIGXFSZ)
 
 
@@ -33,10 +35,19 @@ def become(spec: dict[str, Any], channel: tuple[int, int]) -> NoReturn:
     os.lseek(memory, 0, os.SEEK_SET)
     if memory != SPEC_FD:
         os.dup2(memory, SPEC_FD)
+    _execute(spec["argv"], channel)
+
+
+def become_ahead(argv: list[str], channel: tuple[int, int]) -> NoReturn:
+    """Executes a program that waits for its spec (`sandbox/ahead.py`), with this process's environment."""
+    _execute([*argv, AHEAD], channel)
+
+
+def _execute(words: list[str], channel: tuple[int, int]) -> NoReturn:
     for fd in (*channel, SPEC_FD):
         os.set_inheritable(fd, True)
     for number in _IGNORED_BY_PYTHON:  # the only choices that a program would inherit
         _signal.signal(number, _signal.SIG_DFL)
     here = os.path.dirname(os.path.abspath(__file__))
-    argv = [os.path.join(here, word[len(HERE) :]) if word.startswith(HERE) else word for word in spec["argv"]]
+    argv = [os.path.join(here, word[len(HERE) :]) if word.startswith(HERE) else word for word in words]
     os.execv(argv[0], argv)

@@ -1,7 +1,8 @@
 'use strict'
 // The Node.js runtime: what an instance does from its start to its end.
 //
-// Started by `sandbox/execute.py`: the spec as JSON on descriptor 5, requests on 3, replies on 4, the log on 1 and 2.
+// Started by `execute.py`: the spec as JSON on descriptor 5, requests on 3, replies on 4, the log on 1 and 2. Or ahead of
+// need: then descriptor 5 is a socket that says later what this process shall be (`sandbox/ahead.py`).
 // Speaks the frames of `runtimes/wire.py`, whose numbers are repeated here; a test compares them. Node's own modules
 // only, and as few as it can: each costs every start.
 //
@@ -578,11 +579,77 @@ function hook (call, context) {
 
 const us = from => Number((process.hrtime.bigint() - from) / 1000n)
 
-async function start () {
+// --- the start -------------------------------------------------------------------------------------------------------
+
+function readSpec () {
   const spec = JSON.parse(fs.readFileSync(SPEC_FD, 'utf8'))
   fs.closeSync(SPEC_FD)
+  return spec
+}
+
+// Waits until this process is an instance's; `undefined` if nobody needs it any more.
+function awaitSpec () {
+  const head = readWhole(4)
+  const text = head && readWhole(head.readUInt32LE())
+  if (!text) return undefined
+  const spec = takeOver(text)
+  fs.closeSync(SPEC_FD) // whoever holds the pipes for us may go
+  return spec
+}
+
+function takeOver (text) {
+  const spec = JSON.parse(text.toString('utf8'))
+  const [requests, replies, log] = spec.pipes
+  for (const fd of [1, 2]) replace(fd, log, fs.constants.O_WRONLY)
+  replace(REQUEST_FD, requests, fs.constants.O_RDONLY)
+  replace(REPLY_FD, replies, fs.constants.O_WRONLY)
+  Object.assign(process.env, spec.environment)
+  process.chdir(spec.code_dir)
+  if (spec.environment.NODE_PATH) require('module').Module._initPaths()
+  return spec
+}
+
+function readWhole (length) {
+  const data = Buffer.alloc(length)
+  for (let at = 0; at < length;) {
+    const got = fs.readSync(SPEC_FD, data, at, length - at)
+    if (!got) return undefined
+    at += got
+  }
+  return data
+}
+
+// The lowest number that is free is the one just closed: all below are taken.
+function replace (fd, file, flags) {
+  fs.closeSync(fd)
+  const got = fs.openSync(file, flags)
+  if (got !== fd) throw new Error(`descriptor ${fd} became ${got}`)
+}
+
+// What the first request touches is loaded and compiled while nobody waits. The channel leads nowhere yet.
+async function rehearse () {
+  const nowhere = '/dev/null'
+  const environment = { TMPDIR: process.env.TMPDIR }
+  const spec = takeOver(Buffer.from(JSON.stringify({
+    code_dir: __dirname, layer_dirs: [], context: {}, concurrency: 1, environment, pipes: [nowhere, nowhere, nowhere]
+  })))
+  const played = new Instance(spec, await find(spec, 'rehearsal.handler', 'handler'))
+  const inbox = new Inbox((...request) => played.take(...request))
+  inbox.feed(frame(1, REQ, END, 0, Buffer.from('1-rehearsal'), Buffer.from('{"n": 1}')))
+  new net.Socket({ readable: true, writable: false }).on('data', () => {}).destroy()
+  await import('node:path')
+  await new Promise(setImmediate)
+}
+
+async function start () {
+  const ahead = process.argv[2] === 'ahead'
   process.argv.length = 1
   installOutput()
+  if (ahead) await rehearse()
+  const spec = ahead ? awaitSpec() : readSpec()
+  if (spec === undefined) process.reallyExit(0)
+  // Node's own start is most of it, where somebody has waited for it. `performance` would load for 1.5 ms.
+  const began = ahead ? process.uptime() : 0
   let instance
   const broken = failure => instance === undefined ? notStarted(failure) : instance.broken(failure)
   process.on('uncaughtException', broken)
@@ -593,7 +660,7 @@ async function start () {
     const initializer = spec.initializer ? await find(spec, spec.initializer, 'initializer') : undefined
     const preStop = spec.pre_stop ? await find(spec, spec.pre_stop, 'pre-stop hook') : undefined
     instance = new Instance(spec, handler, preStop)
-    const importUs = Math.round(performance.now() * 1000) // since the process began: Node's own start is most of it
+    const importUs = Math.round((process.uptime() - began) * 1e6)
     const loaded = process.hrtime.bigint()
     if (initializer !== undefined) await hook(initializer, instance.context('', {}, outside))
     outside.finish()

@@ -13,7 +13,7 @@ from . import blocking, context, fault, frames, instance, load, logs, output
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
 _START_FAILED = 1
 _CHANNEL_BROKEN = 71
@@ -65,6 +65,12 @@ class Runtime:
         except OSError as failure:
             os.write(2, f"the channel to the node broke: {failure}\n".encode())
             return _CHANNEL_BROKEN
+
+    def start_ahead(self, argv: list[str]) -> NoReturn:
+        """Becomes a program that hears later which function it shall run."""
+        from . import execute
+
+        execute.become_ahead(argv, (self._read_fd, self._write_fd))
 
     def _let_go(self) -> None:
         """A process that a function forked must not speak on its parent's channel; leaving the handler ends it."""
