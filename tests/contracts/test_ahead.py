@@ -120,7 +120,7 @@ def test_code_that_cannot_be_read_is_named_and_ends_the_box(shop: tuple[Workshop
     _stock(maker)
     code.chmod(0o700)
     running = workshop.make(code, **_spec(workshop))
-    assert workshop.end_of(running).signal == signal.SIGKILL
+    assert workshop.end_of(running).code == 70
     assert b"Permission denied: '/code'" in running.raw_log()
 
 

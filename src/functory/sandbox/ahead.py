@@ -17,7 +17,6 @@ from __future__ import annotations
 import _socket
 import json
 import os
-import signal
 import struct
 
 from . import cells, confine, syscalls
@@ -66,18 +65,14 @@ def _away(fd: int) -> int:
 
 
 def _help(box: cells.Box, control: _socket.socket, uid: int, program: int, to_program: _socket.socket) -> NoReturn:
-    """The helper's life. If it cannot do its part, the program ends too, and with it the box."""
-    done = False
+    """The helper's life. If it cannot do its part, the program hears the end of its socket, and ends the box."""
     try:
         data, ancillary = cells.hear(control)
         if data:
             _hand_over(box, json.loads(data), cells.received(ancillary), uid, program, to_program)
-            done = True
     except (OSError, ValueError) as failure:
         os.write(2, f"the process could not be made an instance: {failure}\n".encode())
     finally:
-        if not done:
-            os.kill(program, signal.SIGKILL)
         os._exit(0)
 
 

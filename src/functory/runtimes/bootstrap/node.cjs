@@ -30,6 +30,7 @@ const LINE_BYTES = 8192 // a line longer than this is sent in parts
 const ERROR_BYTES = 256 << 10
 const MESSAGE_CHARS = 32 << 10
 const TRACE_LINES = 64
+const UNMADE = 70
 const SUFFIXES = ['.js', '.cjs', '.mjs']
 
 // --- frames ----------------------------------------------------------------------------------------------------------
@@ -647,7 +648,7 @@ async function start () {
   installOutput()
   if (ahead) await rehearse()
   const spec = ahead ? awaitSpec() : readSpec()
-  if (spec === undefined) process.reallyExit(0)
+  if (spec === undefined) process.reallyExit(UNMADE)
   // Node's own start is most of it, where somebody has waited for it. `performance` would load for 1.5 ms.
   const began = ahead ? process.uptime() : 0
   let instance
