@@ -14,6 +14,7 @@ import pytest
 from functory.runtimes.node import find_node, may_start_ahead
 from functory.sandbox import tiers
 from functory.sandbox.namespace import NamespaceSandboxes
+from functory.sandbox.nest import Stem
 from functory.testing.workshop import Workshop, interpreter
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="cannot be shown here: an ordinary user enters a box first")
@@ -98,19 +99,15 @@ def test_those_that_died_while_they_waited_are_passed_over(shop: tuple[Workshop,
     assert waiting
     for stem in waiting:
         os.kill(stem.pid, signal.SIGKILL)
-        _wait_gone(stem.pid)
+        _wait_until_alone(stem)
     assert workshop.start(code, **_spec(workshop)).talk.call(b"x").body == b"x"
 
 
-def _wait_gone(pid: int) -> None:
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
+def _wait_until_alone(stem: Stem) -> None:
+    """Until nobody holds the other end of its socket, also not the helper."""
     poller = select.poll()
-    poller.register(fd, select.POLLIN)
+    poller.register(stem._control, select.POLLIN)
     assert poller.poll(5000)
-    os.close(fd)
 
 
 def test_code_that_cannot_be_read_is_named_and_ends_the_box(shop: tuple[Workshop, NamespaceSandboxes]) -> None:
