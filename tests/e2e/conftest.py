@@ -13,7 +13,7 @@ from functory.sdk import Client
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
     """One node for all tests that leave others alone; it must stop cleanly at the end."""
-    started = NodeProcess(tmp_path_factory.mktemp("node"))
+    started = NodeProcess(tmp_path_factory.mktemp("node"), "--http-destinations", "public,127.0.0.1")
     started.start()
     yield started
     code = started.stop()

@@ -255,6 +255,16 @@ def test_a_destination_that_will_not_have_it_leaves_a_dead_letter_that_can_be_se
     assert not client.tasks.redeliver(dead[0]), "a second time it is known to be under way"
 
 
+def test_a_url_near_the_node_is_refused_when_it_is_configured_unless_the_operator_allows_it(client: Client) -> None:
+    make(client, "curious", ECHO)
+    for url in ("http://169.254.169.254/latest/", "http://[::1]:80/", "http://10.0.0.1/"):
+        with pytest.raises(ApiError) as refused:
+            configure(client, "curious", destinationConfig={"onFailure": {"destination": url}})
+        assert (refused.value.status, refused.value.code) == (400, "InvalidArgument")
+        assert "http_destinations" in refused.value.message
+    configure(client, "curious", destinationConfig={"onFailure": {"destination": "http://127.0.0.1:9/"}})
+
+
 def test_a_waiting_task_stops_at_once_and_an_ended_one_cannot_be_stopped(client: Client) -> None:
     make(client, "stoppable", ECHO)
     waits = client.submit("stoppable", b"", delay_s=600)

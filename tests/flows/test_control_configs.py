@@ -210,6 +210,26 @@ async def test_an_async_config_that_cannot_be_is_refused(
     assert found[:2] == (status, code or "InvalidArgument")
 
 
+@pytest.mark.parametrize(
+    ("destination", "what"),
+    [
+        ("acs:mns:cn-hangzhou:1:/queues/q/messages", "a queue or topic of the message service"),
+        ("acs:mns:cn-hangzhou:1:/topics/t/messages", "a queue or topic of the message service"),
+        ("acs:eventbridge:cn-hangzhou:1:eventbus/default", "an event bus"),
+        ("acs:mq:cn-hangzhou:1:/instances/i/topics/t", "a RocketMQ topic"),
+    ],
+)
+async def test_an_official_destination_that_is_not_served_is_refused_by_what_it_is(
+    control: kit.Control, destination: str, what: str
+) -> None:
+    body = {"destinationConfig": {"onFailure": {"destination": destination}}}
+    status, code, message, *_ = problem_of(await control.call("PUT", ASYNC, json=body))
+    assert (status, code) == (400, "InvalidArgument")
+    assert message.startswith(f"destinationConfig.onFailure.destination: destination {destination!r} is {what}")
+    assert "served are functions" in message
+    assert (await control.call("GET", ASYNC)).status_code == 404
+
+
 async def test_configs_are_listed_page_by_page_over_functions_and_qualifiers(control: kit.Control) -> None:
     await control.create("other")
     await control.call("POST", f"{ECHO}/versions")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import ipaddress
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,14 +18,17 @@ from functory.model import errors
 from functory.model.invocation import Invocation, Outcome, Pending, Status
 from functory.model.task import TaskState
 from functory.queue.base import Group, Lane, Query
+from functory.sinks import allowed
 from functory.sinks import base as sinks
 from functory.sinks.base import Kind
 from functory.sinks.http import HttpSink
+from functory.sinks.reach import Reach
 from functory.testing.clock import JumpingClock
 from functory.testing.tasks import ACCOUNT, Behave, TaskNode, failed, ok, task_node
 
 TOLD = "acs:fc:local::functions/told"
 SECRET = b"the account's secret"
+HERE = allowed.parse("127.0.0.1")
 
 
 def by_name(**behaviours: Behave) -> Behave:
@@ -159,6 +163,10 @@ async def listening() -> AsyncIterator[Listener]:
         yield listener
 
 
+def http_sink(clock: JumpingClock) -> HttpSink:
+    return HttpSink(lambda _: SECRET, clock=clock, allowed=HERE)
+
+
 def answer(status: str, *headers: str) -> bytes:
     return "\r\n".join([f"HTTP/1.1 {status}", "content-length: 0", "connection: close", *headers, "", ""]).encode()
 
@@ -166,7 +174,7 @@ def answer(status: str, *headers: str) -> bytes:
 async def test_a_url_is_told_by_a_signed_post() -> None:
     clock = JumpingClock()
     async with listening() as listener:
-        sink = HttpSink(lambda _: SECRET, clock=clock)
+        sink = http_sink(clock)
         async with task_node(clock=clock, sinks={Kind.HTTP: sink}) as node:
             await node.configure("echo", on_success=listener.url)
             await node.submit("echo", b"q", task_id="t", trace_parent="00-a-b-01")
@@ -184,7 +192,7 @@ async def test_a_url_that_is_down_is_told_later_with_the_same_delivery_id() -> N
     clock = JumpingClock()
     async with listening() as listener:
         listener.answers = [answer("503 Down"), answer("429 Slow", "retry-after: 30"), answer("500 Oh")]
-        async with task_node(clock=clock, sinks={Kind.HTTP: HttpSink(lambda _: SECRET, clock=clock)}) as node:
+        async with task_node(clock=clock, sinks={Kind.HTTP: http_sink(clock)}) as node:
             await node.configure("echo", on_success=listener.url)
             await node.submit("echo", task_id="t")
             async with clock.jumping(grace_s=0.02):
@@ -203,13 +211,65 @@ async def test_a_url_that_refuses_for_good_is_not_asked_again(status: str) -> No
     clock = JumpingClock()
     async with listening() as listener:
         listener.answers = [answer(status, "location: http://127.0.0.1:1/")]
-        async with task_node(clock=clock, sinks={Kind.HTTP: HttpSink(lambda _: SECRET, clock=clock)}) as node:
+        async with task_node(clock=clock, sinks={Kind.HTTP: http_sink(clock)}) as node:
             await node.configure("echo", on_success=listener.url)
             await node.submit("echo", task_id="t")
             assert await settled(node, 1, listener.url) == [TaskState.FAILED]
             (dead,) = await node.service.tasks.dead_deliveries(ACCOUNT)
             assert status in dead.error
     assert len(listener.requests) == 1
+
+
+# --- where URLs may lead ----------------------------------------------------------------------------------------------
+
+
+async def test_a_url_whose_name_leads_somewhere_else_by_now_is_not_connected_to() -> None:
+    """Good when it was configured, on the node's own loopback when it is connected to: nothing is sent."""
+    answers = ["93.184.215.14", "127.0.0.1"]
+
+    async def rebinding(_host: str, _port: int) -> list[allowed.Address]:
+        return [ipaddress.ip_address(answers.pop(0))]
+
+    clock, public = JumpingClock(), allowed.Allowed()
+    async with listening() as listener:
+        url = listener.url.replace("127.0.0.1", "rebind.example.com")
+        sink = HttpSink(lambda _: SECRET, clock=clock, allowed=public, reach=Reach(public, resolve=rebinding))
+        async with task_node(clock=clock, sinks={Kind.HTTP: sink}) as node:
+            await sink.check(url)
+            await node.configure("echo", on_success=url)
+            await node.submit("echo", task_id="t")
+            assert await settled(node, 1, url) == [TaskState.FAILED]
+            (dead,) = await node.service.tasks.dead_deliveries(ACCOUNT)
+            assert "rebind.example.com (127.0.0.1)" in dead.error
+            assert "not allowed" in dead.error
+    assert not listener.requests
+
+
+async def test_of_several_addresses_the_allowed_ones_are_tried() -> None:
+    async def several(_host: str, _port: int) -> list[allowed.Address]:
+        return [ipaddress.ip_address(one) for one in ("10.0.0.1", "127.0.0.1")]
+
+    clock = JumpingClock()
+    async with listening() as listener:
+        url = listener.url.replace("127.0.0.1", "hooks.example.com")
+        sink = HttpSink(lambda _: SECRET, clock=clock, allowed=HERE, reach=Reach(HERE, resolve=several))
+        async with task_node(clock=clock, sinks={Kind.HTTP: sink}) as node:
+            await node.configure("echo", on_success=url)
+            await node.submit("echo", task_id="t")
+            assert await settled(node, 1, url) == [TaskState.SUCCEEDED]
+    ((_, headers, _),) = listener.requests
+    assert headers["host"] == url.split("/")[2], "it is spoken to by its name"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://localhost:9000/x", "http://127.1/", "http://2130706433/", "http://[::1]/", "http://[::ffff:10.0.0.1]/",
+     "http://169.254.169.254/latest/meta-data/", "https://10.0.0.1/hook"],
+)  # fmt: skip
+async def test_a_url_that_may_not_be_reached_is_refused_before_anything_is_sent(url: str) -> None:
+    sink = HttpSink(lambda _: SECRET, clock=JumpingClock(), allowed=allowed.Allowed())
+    with pytest.raises(errors.InvalidArgument, match="are not allowed on this node"):
+        await sink.check(url)
 
 
 # --- configuration ----------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
@@ -64,6 +65,8 @@ class Rule(msgspec.Struct, frozen=True):
     """A regular expression that the whole text must match."""
     words: str = ""
     """What the pattern says, in words."""
+    check: Callable[[str], object] | None = None
+    """Raises ValueError for a text that has the right form and is no value all the same."""
 
     def describe(self) -> str:
         """The rule in words."""
@@ -93,6 +96,8 @@ class Rule(msgspec.Struct, frozen=True):
         allowed = isinstance(raw, str) and "\0" not in raw and re.fullmatch(self.pattern or r"(?s:.)*", raw)
         if not isinstance(raw, str) or not allowed or (self.choices and raw not in self.choices):
             raise ValueError
+        if self.check is not None:
+            self.check(raw)
         if self.unit is Unit.PATH:
             if not raw:
                 raise ValueError
@@ -113,6 +118,10 @@ class Rule(msgspec.Struct, frozen=True):
 
 def text(help: str, pattern: str = "", words: str = "") -> Rule:
     return Rule(Unit.TEXT, help, pattern=pattern, words=words)
+
+
+def entries(help: str, check: Callable[[str], object], words: str) -> Rule:
+    return Rule(Unit.TEXT, help, check=check, words=words)
 
 
 def program(help: str) -> Rule:

@@ -10,6 +10,7 @@ import msgspec
 from functory.config import rules
 from functory.config.rules import GB, KB, MB
 from functory.model.usage import RateCard
+from functory.sinks import allowed
 
 PREFIX = "FUNCTORY_"
 
@@ -60,6 +61,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     task_stop_grace_s: Annotated[
         float, rules.duration(0, 3600, "How long a running task may take to end once it is to be stopped.")
     ] = 10
+    http_destinations: Annotated[
+        str,
+        rules.entries(
+            "Where ends of tasks may be posted to: public, private (networks like 10.0.0.0/8), any, names "
+            "(example.com, *.example.com), addresses or networks, each with :PORT if only that one; empty = nowhere.",
+            allowed.parse,
+            "words, names, addresses and networks between commas, such as public,hooks.internal:8443,127.0.0.1",
+        ),
+    ] = "public"
     control_body_max_bytes: Annotated[
         int, rules.size(64 * KB, GB, "The largest body of a management call (uploads of code are base64).")
     ] = 72 * MB

@@ -75,6 +75,14 @@ ResolveRuntime = Callable[[str], tuple[str, str, str]]
 """Interpreter, version and a note for the owner, for a runtime's name; `InvalidArgument` if this node has none."""
 
 
+Look = Callable[[str], Awaitable[None]]
+"""Raises what speaks against a URL that the node is to reach."""
+
+
+async def _anywhere(_url: str) -> None:
+    """Every URL is fine."""
+
+
 Blocker = Callable[[Function], Awaitable[None]]
 """Raises what speaks against deleting a function, `FunctionNotEmpty` for one."""
 
@@ -157,4 +165,6 @@ class ControlParts:
     """Asynchronous tasks; None = not on this node."""
     delivery_secret: Callable[[str], str] = lambda _: ""
     """What an account's deliveries by HTTP are signed with."""
+    check_url: Look = _anywhere
+    """Raises `InvalidArgument` for a URL that deliveries may not go to."""
     limits: Limits = field(default_factory=Limits)

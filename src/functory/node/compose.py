@@ -212,6 +212,7 @@ class Node:
                 changed_around=self._changed_around,
                 tasks=node_tasks.service.tasks,
                 delivery_secret=node_tasks.delivery_secret,
+                check_url=node_tasks.check_url,
                 kept=self.pools.kept,
                 abort=self.pools.kill,
                 on_keys_changed=partial(self._keys_changed, calls),

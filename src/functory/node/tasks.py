@@ -18,6 +18,7 @@ from functory.model.task import AsyncConfig
 from functory.queue.fair import Limits
 from functory.queue.pump import PumpConfig
 from functory.queue.sqlite import SqliteQueue
+from functory.sinks import allowed
 from functory.sinks.base import Kind, Sink
 from functory.sinks.function import FunctionSink
 from functory.sinks.http import HttpSink
@@ -92,7 +93,11 @@ class NodeTasks:
             ),
         )
         sinks[Kind.FUNCTION] = FunctionSink(self.service.submit_for_sink)
-        sinks[Kind.HTTP] = HttpSink(lambda account: delivery_secret(secret, account), clock=clock)
+        self._http = sinks[Kind.HTTP] = HttpSink(
+            lambda account: delivery_secret(secret, account),
+            clock=clock,
+            allowed=allowed.parse(settings.http_destinations),
+        )
 
     async def start(self) -> None:
         await self.queue.start()
@@ -115,6 +120,10 @@ class NodeTasks:
         job = asyncio.get_running_loop().create_task(self.configs_changed())
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
+
+    async def check_url(self, url: str) -> None:
+        """`InvalidArgument` if this node may not deliver there."""
+        await self._http.check(url)
 
     def delivery_secret(self, account_id: str) -> str:
         """What an account's deliveries by HTTP are signed with."""

@@ -33,6 +33,12 @@ _LATER = {
 }
 
 
+_SERVED = (
+    "served are functions (acs:fc:{region}:{account}:functions/{name}, with /{qualifier} if wanted) and URLs of http "
+    "and https"
+)
+
+
 class Kind(StrEnum):
     """What a destination is."""
 
@@ -93,24 +99,17 @@ def parse(destination: str) -> Destination:
     if match:
         name = ids.check_function_name(match["name"])
         return Destination(Kind.FUNCTION, function_name=name, qualifier=match["qualifier"] or ids.LATEST)
-    for prefix, what in _LATER.items():
-        if destination.startswith(prefix):
-            raise errors.InvalidArgument(
-                f"destination {destination!r} is {what}: this node cannot deliver there",
-                hint="use a function (acs:fc:{region}:{account}:functions/{name}) or a URL",
-            )
-    raise errors.InvalidArgument(
-        f"destination {destination!r} is not understood",
-        hint="use a function (acs:fc:{region}:{account}:functions/{name}) or a URL",
-    )
+    what = next((what for prefix, what in _LATER.items() if destination.startswith(prefix)), "")
+    reason = f"is {what}: this node cannot deliver there" if what else "is not understood"
+    raise errors.InvalidArgument(f"destination {destination[:200]!r} {reason}", hint=_SERVED)
 
 
 def _http(url: str) -> Destination:
     try:
         parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError as reason:
         raise errors.InvalidArgument(f"destination {url!r} is not a valid URL: {reason}") from None
-    if not host or parts.username or parts.password or " " in url:
+    if not host or port == 0 or parts.username or parts.password or " " in url:
         raise errors.InvalidArgument(f"destination {url!r} is not a URL of a host, without user and password")
     return Destination(Kind.HTTP, url=url)

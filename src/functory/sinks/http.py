@@ -7,27 +7,36 @@
     x-functory-signature: v1=<hex HMAC-SHA256 of "{timestamp}.{delivery}.{body}" with the account's secret>
 
 2xx means taken. 408, 425, 429 and 5xx, and whatever goes wrong on the way, is tried again; any other answer is final.
-Redirects are not followed: a signed body goes where its owner sent it and nowhere else.
+Redirects are not followed: a signed body goes where its owner sent it and nowhere else. Where that may be is
+`sinks.allowed`'s to say, of each connection anew (`sinks.reach`): what is not allowed is final.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import Callable
 
+import httpcore
 import httpx
 
 from functory.clock import Clock
 from functory.model import errors
 from functory.sinks import base
+from functory.sinks.allowed import Allowed
 from functory.sinks.base import Delivery
+from functory.sinks.reach import NotAllowed, Reach
 
 TIMEOUT_S = 30.0
 CONNECT_S = 5.0
 MAX_RETRY_AFTER_S = 3600
+_CONNECTIONS = 100
+_KEPT_S = 30.0
+_DRAINED_BYTES = 64 << 10
 _LATER = frozenset({408, 425, 429})
 _USER_AGENT = "functory"
+_FAILURES = (TimeoutError, httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError)
 
 
 def sign(secret: bytes, delivery_id: str, timestamp_s: int, body: bytes) -> str:
@@ -44,32 +53,68 @@ class HttpSink:
         secret_of: Callable[[str], bytes],
         *,
         clock: Clock,
+        allowed: Allowed,
         timeout_s: float = TIMEOUT_S,
-        transport: httpx.AsyncBaseTransport | None = None,
+        reach: Reach | None = None,
     ) -> None:
         self._secret_of = secret_of
         self._clock = clock
-        self._timeout = httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s))
-        self._transport = transport
-        self._client: httpx.AsyncClient | None = None
+        self._timeout_s = timeout_s
+        self._reach = reach or Reach(allowed)
+        self._pool: httpcore.AsyncConnectionPool | None = None
 
     async def start(self) -> None:
         """Ready to connect."""
-        # trust_env off: a proxy of the operator's shell is not where users' results go.
-        self._client = httpx.AsyncClient(
-            timeout=self._timeout, transport=self._transport, follow_redirects=False, trust_env=False
+        trusted = httpcore.default_ssl_context()
+        trusted.load_default_certs()  # an operator's own authority is known to the system
+        # No proxy: the one of the operator's shell is not where users' results go.
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=trusted,
+            max_connections=_CONNECTIONS,
+            keepalive_expiry=_KEPT_S,
+            network_backend=self._reach,
         )
 
     async def stop(self) -> None:
         """Close the connections."""
-        client, self._client = self._client, None
-        if client is not None:
-            await client.aclose()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.aclose()
+
+    async def check(self, url: str) -> None:
+        """`InvalidArgument` if deliveries to the URL are not allowed as things stand."""
+        target = _target(url)
+        await self._reach.check(target.host.decode("ascii"), _port(target))
 
     async def deliver(self, delivery: Delivery) -> None:
         """Returns once the other side answered 2xx."""
-        if self._client is None:
+        if self._pool is None:
             raise errors.Unavailable("the HTTP sink is not running")
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._post(self._pool, delivery)
+        except NotAllowed as refusal:
+            raise base.Undeliverable(str(refusal)) from refusal
+        except errors.InvalidArgument as reason:
+            raise base.Undeliverable(reason.message) from reason
+        except _FAILURES as reason:
+            said = str(reason) or f"no answer in {self._timeout_s:g} s"
+            raise base.NotNow(f"{type(reason).__name__}: {said}") from reason
+
+    async def _post(self, pool: httpcore.AsyncConnectionPool, delivery: Delivery) -> None:
+        url = _target(delivery.destination)
+        connect_s = min(CONNECT_S, self._timeout_s)
+        async with pool.stream(
+            "POST",
+            url,
+            headers=self._headers(delivery),
+            content=delivery.body,
+            extensions={"timeout": {"connect": connect_s, "read": self._timeout_s, "write": self._timeout_s}},
+        ) as answer:
+            _judge(answer)
+            await _drain(answer)
+
+    def _headers(self, delivery: Delivery) -> list[tuple[bytes | str, bytes | str]]:
         now_s = int(self._clock.now_s())
         headers = {
             "content-type": "application/json",
@@ -77,31 +122,42 @@ class HttpSink:
             "x-functory-delivery": delivery.id,
             "x-functory-timestamp": str(now_s),
             "x-functory-signature": sign(self._secret_of(delivery.account_id), delivery.id, now_s, delivery.body),
+            "traceparent": delivery.trace_parent,
         }
-        if delivery.trace_parent:
-            headers["traceparent"] = delivery.trace_parent
-        try:
-            # The answer's body is of no interest, and may be without end.
-            async with self._client.stream(
-                "POST", delivery.destination, content=delivery.body, headers=headers
-            ) as answer:
-                _judge(answer)
-        except httpx.InvalidURL as reason:
-            raise base.Undeliverable(f"the URL is not valid: {reason}") from reason
-        except httpx.HTTPError as reason:
-            raise base.NotNow(f"{type(reason).__name__}: {reason}") from reason
+        return [(name, value) for name, value in headers.items() if value]
 
 
-def _judge(answer: httpx.Response) -> None:
-    if answer.is_success:
+def _target(url: str) -> httpcore.URL:
+    try:
+        parsed = httpx.URL(url)  # brings names and paths into the form that goes over the wire
+    except (httpx.InvalidURL, UnicodeError) as reason:
+        raise errors.InvalidArgument(f"destination {url[:200]!r} is not a valid URL: {reason}") from reason
+    return httpcore.URL(scheme=parsed.raw_scheme, host=parsed.raw_host, port=parsed.port, target=parsed.raw_path)
+
+
+def _port(url: httpcore.URL) -> int:
+    return url.port or (443 if url.scheme == b"https" else 80)
+
+
+def _judge(answer: httpcore.Response) -> None:
+    if 200 <= answer.status < 300:
         return
-    said = f"it answered {answer.status_code} {answer.reason_phrase}"
-    if answer.status_code in _LATER or answer.status_code >= 500:
+    said = f"it answered {answer.status} {answer.extensions.get('reason_phrase', b'').decode('latin-1')}".rstrip()
+    if answer.status in _LATER or answer.status >= 500:
         raise base.NotNow(said, retry_after_ms=_retry_after_ms(answer))
     raise base.Undeliverable(said)
 
 
-def _retry_after_ms(answer: httpx.Response) -> int:
+async def _drain(answer: httpcore.Response) -> None:
+    """A short body is read, so that the connection can be used again; it is of no interest, and may be without end."""
+    read = 0
+    async for piece in answer.aiter_stream():
+        read += len(piece)
+        if read > _DRAINED_BYTES:
+            return
+
+
+def _retry_after_ms(answer: httpcore.Response) -> int:
     """Seconds only: the form with a date depends on two clocks."""
-    text = answer.headers.get("retry-after", "")
+    text = next((value for name, value in answer.headers if name.lower() == b"retry-after"), b"").decode("latin-1")
     return min(int(text), MAX_RETRY_AFTER_S) * 1000 if text.isascii() and text.isdigit() and len(text) < 9 else 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.routing import Route
 
@@ -16,6 +15,7 @@ from functory.control.parts import ControlParts
 from functory.model import errors, task
 from functory.model.account import Scope
 from functory.model.task import AsyncConfig
+from functory.sinks import base as sinks
 from functory.tasks import configs as task_configs
 
 ALL = "/2023-03-30/async-invoke-configs"
@@ -84,6 +84,11 @@ class AsyncConfigRoom(ConfigsRoom[AsyncConfig]):
         task_configs.check(config)
         return config
 
+    async def look(self, config: AsyncConfig) -> None:
+        for to in (config.on_success, config.on_failure):
+            if to.startswith(("http://", "https://")):
+                await self._parts.check_url(to)
+
     def shown(self, config: AsyncConfig, current: object) -> dict[str, Any]:
         destinations = {"onSuccess": config.on_success, "onFailure": config.on_failure}
         return {
@@ -105,25 +110,11 @@ def _destination(on: str, given: Destination | None, account_id: str) -> str:
     field = f"destinationConfig.{on}.destination"
     rules.text(field, text, MAX_DESTINATION)
     function = _FUNCTION.fullmatch(text)
-    if function is not None:
-        # Nobody may have another account's functions called.
-        if function[1] not in ("", account_id):
-            raise errors.AccessDenied(f"{field} {text[:200]!r} belongs to another account")
-        return text
-    if not _is_url(text):
-        raise errors.InvalidArgument(
-            f"{field} {text[:200]!r} is not supported by this node",
-            hint="the ARN of a function, acs:fc:region:account:functions/name, or a URL of http or https",
-        )
-    return text
-
-
-def _is_url(text: str) -> bool:
+    # Nobody may have another account's functions called.
+    if function is not None and function[1] not in ("", account_id):
+        raise errors.AccessDenied(f"{field} {text[:200]!r} belongs to another account")
     try:
-        parts = urlsplit(text)
-        named = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-    return (
-        parts.scheme in ("http", "https") and bool(parts.hostname) and named and text.isprintable() and " " not in text
-    )
+        sinks.parse(text)
+    except errors.InvalidArgument as refusal:
+        raise errors.InvalidArgument(f"{field}: {refusal.message}", hint=refusal.hint) from None
+    return text

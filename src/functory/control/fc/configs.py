@@ -49,6 +49,9 @@ class ConfigsRoom(abc.ABC, Generic[C]):
     def shown(self, config: C, current: object) -> dict[str, Any]:
         """As the API answers it; `current`: what `now` found out."""
 
+    async def look(self, config: C) -> None:
+        """Refuses what only a look beyond the store can tell, before anything is written."""
+
     def unset(self) -> dict[str, Any] | None:
         """The answer where there is none; None = it is refused as not found."""
         return None
@@ -63,6 +66,7 @@ class ConfigsRoom(abc.ABC, Generic[C]):
     async def put(self, call: Call) -> Response:
         name, qualifier = call.function_name(), self._qualifier(call)
         config = self.read(call, name, qualifier)
+        await self.look(config)
         stored = await to_the_end(self._commit(call, name, self._put(config)))
         return calls.answer(self.shown(stored, await self.now(stored)))
 
