@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -250,6 +251,35 @@ async def test_many_are_run_again_page_by_page_and_never_the_new_ones(desk: Desk
     assert problem_of(answer)[:2] == (400, "InvalidArgument")
 
 
+async def test_a_page_that_is_asked_for_twice_starts_nothing_twice(desk: Desk) -> None:
+    await no_retries(desk)
+    for number in range(3):
+        await desk.ended(f"t{number}", Status.FUNCTION_ERROR)
+    first = (await desk.call("POST", f"{OWN}/rerun", json={"limit": 2})).json()
+    assert (first["taskIds"], first["skipped"], bool(first["nextToken"])) == (["t0-again", "t1-again"], [], True)
+    second = (await desk.call("POST", f"{OWN}/rerun", json={"limit": 2})).json()
+    assert second["taskIds"] == []
+    assert second["skipped"][0] == {"taskId": "t0", "reason": "it was run again before, as 't0-again'"}
+    rest = (await desk.call("POST", f"{OWN}/rerun", json={"limit": 2, "nextToken": first["nextToken"]})).json()
+    assert (rest["taskIds"], rest["nextToken"]) == (["t2-again"], "")
+    for limit in (0, 101):
+        wrong = await desk.call("POST", f"{OWN}/rerun", json={"limit": limit})
+        assert problem_of(wrong)[:2] == (400, "InvalidArgument")
+
+
+async def test_many_can_be_corrected_at_once_and_what_cannot_is_named(desk: Desk) -> None:
+    await no_retries(desk)
+    for task_id, given in (("a", b'{"n": 1, "region": "eu"}'), ("b", b"no JSON")):
+        await desk.submit(task_id, payload=given)
+        await desk.end(Status.FUNCTION_ERROR)
+    done = (await desk.call("POST", f"{OWN}/rerun", json={"merge": {"region": None, "retry": True}})).json()
+    reason = "its payload is not a JSON object: there is nothing to merge into"
+    assert (done["taskIds"], done["skipped"]) == (["a-again"], [{"taskId": "b", "reason": reason}])
+    assert desk.running[-1][0].payload == b'{"n":1,"retry":true}'
+    both = await desk.call("POST", f"{OWN}/rerun", json={"merge": {}, "payload": ""})
+    assert problem_of(both)[:2] == (400, "InvalidArgument")
+
+
 async def test_only_ended_tasks_run_again_and_an_edit_must_be_base64(desk: Desk) -> None:
     await desk.submit("waits", delay_s=60)
     assert problem_of(await desk.call("POST", f"{OWN}/waits/rerun", json={}))[0] == 409
@@ -283,6 +313,50 @@ async def test_a_dead_delivery_is_listed_sent_again_and_then_known(desk: Desk) -
     missing = await desk.call("POST", "/functory/v1/deliveries/redeliver", json={**given, "key": "999"})
     assert problem_of(missing)[0] == 404
     assert await desk.get("/functory/v1/deliveries/secret") == {"secret": f"of {kit.ACCOUNT}"}
+
+
+async def test_dead_deliveries_are_listed_and_sent_again_page_by_page_over_destinations(desk: Desk) -> None:
+    dead, again = "/functory/v1/deliveries/dead", "/functory/v1/deliveries/dead/redeliver"
+    for number in range(5):
+        await no_retries(desk, f"http://nobody.example/{number % 2}")
+        await desk.ended(f"t{number}", payload=b"out")
+    seen: list[str] = []
+    token = ""
+    for size in (2, 2, 1):
+        page = await desk.get(dead, limit="2", nextToken=token)
+        assert len(page["deliveries"]) == size
+        seen += [one["key"] for one in page["deliveries"]]
+        token = page["nextToken"]
+    assert (len(set(seen)), token) == (5, "")
+    assert len((await desk.get(dead, destination="http://nobody.example/1"))["deliveries"]) == 2
+    desk.sink.open = True
+    first = (await desk.call("POST", again, json={"limit": 3, "merge": {"note": "edited"}})).json()
+    await desk.clock.advance(1)
+    assert (len(first["keys"]), first["skipped"]) == (3, [])
+    assert {json.loads(one.body)["note"] for one in desk.sink.taken} == {"edited"}
+    assert {json.loads(one.body)["responsePayload"] for one in desk.sink.taken} == {"out"}
+    assert len((await desk.get(dead))["deliveries"]) == 2, "what was sent again is dead no more"
+    rest = (await desk.call("POST", again, json={"nextToken": first["nextToken"]})).json()
+    assert (len(rest["keys"]), rest["nextToken"]) == (2, "")
+    assert (await desk.get(dead))["deliveries"] == []
+    for wrong in ("zz", "1.!", "x.eA=="):
+        answer = await desk.call("POST", again, json={"nextToken": wrong})
+        assert problem_of(answer)[:2] == (400, "InvalidArgument")
+
+
+async def test_a_delivery_that_dies_again_carries_its_edit_on(desk: Desk) -> None:
+    await no_retries(desk, "http://nobody.example/")
+    await desk.ended("t1")
+    given = {"destination": "http://nobody.example/", "payload": base64.b64encode(b"by hand").decode()}
+    (dead,) = (await desk.get("/functory/v1/deliveries/dead"))["deliveries"]
+    await desk.call("POST", "/functory/v1/deliveries/redeliver", json={**given, "key": dead["key"]})
+    await desk.clock.advance(1)
+    (again,) = (await desk.get("/functory/v1/deliveries/dead"))["deliveries"]
+    assert again["key"] == f"_{dead['key']}-again"
+    desk.sink.open = True
+    await desk.call("POST", "/functory/v1/deliveries/dead/redeliver", json={})
+    await desk.clock.advance(1)
+    assert [one.body for one in desk.sink.taken] == [b"by hand"]
 
 
 async def test_progress_is_shown_as_the_json_it_is_and_nothing_else_passes(desk: Desk) -> None:

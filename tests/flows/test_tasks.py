@@ -24,6 +24,7 @@ from functory.tasks import head
 from functory.tasks.accept import Accepted, Submission
 from functory.tasks.configs import DEFAULT
 from functory.tasks.dispatch import RESULT_BYTES
+from functory.tasks.edit import Edit
 from functory.tasks.service import TaskConfig
 from functory.tasks.tasks import Filter
 from functory.testing.clock import JumpingClock
@@ -524,7 +525,7 @@ async def test_an_ended_task_runs_again_as_a_new_one_with_an_edited_payload() ->
         await node.configure("echo", max_retries=0)
         await node.submit("echo", b"wrong", task_id="t")
         assert (await node.ended("t")).state is FAILED
-        again = await node.service.tasks.rerun(ACCOUNT, "echo", "t", payload=b"right", new_id="t-2")
+        again = await node.service.tasks.rerun(ACCOUNT, "echo", "t", edit=Edit(payload=b"right"), new_id="t-2")
         assert (await node.ended(again.task_id)).state is SUCCEEDED
         assert (await node.task("t")).state is FAILED
         assert [call.payload for call in node.calls] == [b"wrong", b"right"]
@@ -538,10 +539,11 @@ async def test_all_dead_tasks_run_again_and_only_they() -> None:
             await node.submit("echo", task_id=task_id)
             await node.ended(task_id)
         broken = False
-        again = [accepted async for accepted in node.service.tasks.rerun_many(ACCOUNT, "echo", Filter(limit=1))]
-        assert len(again) == 2
-        for accepted in again:
-            assert (await node.ended(accepted.task_id)).state is SUCCEEDED
+        first = await node.service.tasks.rerun_many(ACCOUNT, "echo", Filter(limit=1))
+        rest = await node.service.tasks.rerun_many(ACCOUNT, "echo", Filter(limit=1), token=first.next_token)
+        assert (first.keys, rest.keys, rest.next_token) == (["bad1-again"], ["bad2-again"], "")
+        for task_id in (*first.keys, *rest.keys):
+            assert (await node.ended(task_id)).state is SUCCEEDED
 
 
 async def test_a_running_task_says_how_far_it_is() -> None:

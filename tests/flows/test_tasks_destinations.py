@@ -123,12 +123,12 @@ async def test_a_destination_that_is_gone_is_a_dead_delivery_that_can_be_sent_ag
         await node.configure("echo", on_success=TOLD)
         await node.submit("echo", task_id="t")
         assert await settled(node) == [TaskState.FAILED]
-        (dead,) = await node.service.tasks.dead_deliveries(ACCOUNT)
+        (dead,) = (await node.service.tasks.redrive.dead(ACCOUNT)).rows
         assert "told" in dead.error
         assert (await node.task("t")).state is TaskState.SUCCEEDED
         node.missing.clear()
-        assert await node.service.tasks.redeliver(ACCOUNT, TOLD, dead.key)
-        assert not await node.service.tasks.redeliver(ACCOUNT, TOLD, dead.key)
+        assert await node.service.tasks.redrive.delivery(ACCOUNT, TOLD, dead.key)
+        assert not await node.service.tasks.redrive.delivery(ACCOUNT, TOLD, dead.key)
         assert sorted(await settled(node, 2)) == [TaskState.SUCCEEDED, TaskState.FAILED]
 
 
@@ -215,7 +215,7 @@ async def test_a_url_that_refuses_for_good_is_not_asked_again(status: str) -> No
             await node.configure("echo", on_success=listener.url)
             await node.submit("echo", task_id="t")
             assert await settled(node, 1, listener.url) == [TaskState.FAILED]
-            (dead,) = await node.service.tasks.dead_deliveries(ACCOUNT)
+            (dead,) = (await node.service.tasks.redrive.dead(ACCOUNT)).rows
             assert status in dead.error
     assert len(listener.requests) == 1
 
@@ -239,7 +239,7 @@ async def test_a_url_whose_name_leads_somewhere_else_by_now_is_not_connected_to(
             await node.configure("echo", on_success=url)
             await node.submit("echo", task_id="t")
             assert await settled(node, 1, url) == [TaskState.FAILED]
-            (dead,) = await node.service.tasks.dead_deliveries(ACCOUNT)
+            (dead,) = (await node.service.tasks.redrive.dead(ACCOUNT)).rows
             assert "rebind.example.com (127.0.0.1)" in dead.error
             assert "not allowed" in dead.error
     assert not listener.requests

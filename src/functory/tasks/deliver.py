@@ -21,9 +21,9 @@ from functory.queue.fair import Limits
 from functory.queue.handler import Overdue
 from functory.sinks import base as sinks
 from functory.sinks.base import Delivery, NotNow, Sinks, Undeliverable
-from functory.tasks import envelope, head, retry
-from functory.tasks.bodies import Bodies
+from functory.tasks import head, retry
 from functory.tasks.dispatch import Finish
+from functory.tasks.letters import Letters
 from functory.tasks.retry import Facts
 
 log = logging.getLogger("functory.tasks")
@@ -38,7 +38,6 @@ class DeliverConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Deliveries to one destination at once."""
     keep_ms: int = 7 * 86_400_000
     """How long a delivery can be looked at once it has ended."""
-    region: str = "local"
 
 
 class Deliver:
@@ -49,14 +48,14 @@ class Deliver:
     def __init__(
         self,
         queue: Queue,
-        bodies: Bodies,
+        letters: Letters,
         sinks: Sinks,
         *,
         chance: Callable[[], float],
         config: DeliverConfig,
     ) -> None:
         self._queue = queue
-        self._bodies = bodies
+        self._letters = letters
         self._sinks = sinks
         self._chance = chance
         self._config = config
@@ -96,7 +95,7 @@ class Deliver:
             job.cancel()
 
     def dropped(self, refs: Sequence[str]) -> None:
-        """Deliveries have no blobs of their own."""
+        """An edited record that was kept in a blob is found by its day (`Bodies.collect`): they are few."""
 
     async def close(self) -> None:
         """End what still runs; its rows were handed back."""
@@ -112,7 +111,7 @@ class Deliver:
             delivery = await self._delivery(leased)
             target = sinks.parse(delivery.destination)
             await self._sinks[target.kind].deliver(delivery)
-        except (Undeliverable, errors.InvalidArgument, errors.StorageCorrupt, KeyError) as refusal:
+        except (Undeliverable, errors.InvalidArgument, errors.TaskNotFound, errors.StorageCorrupt, KeyError) as refusal:
             self._finish(leased, self._end(leased, TaskState.FAILED, str(refusal), "Undeliverable"))
         except NotNow as failure:
             self._again(leased, str(failure), failure.retry_after_ms)
@@ -124,16 +123,13 @@ class Deliver:
             self._finish(leased, base.ack(leased, keep_ms=self._config.keep_ms))
 
     async def _delivery(self, leased: Leased) -> Delivery:
-        row = await self._queue.by_id(int(leased.head))
-        if row is None:
-            raise Undeliverable("the task that it tells of is no longer kept")
-        request, response = await self._bodies.load(row.payload), await self._bodies.load(row.result)
+        task = await self._letters.task_of(leased)
         return Delivery(
-            id=f"{row.id}-{leased.key}" if leased.key != str(row.id) else str(row.id),
+            id=f"{task.id}-{leased.key}" if leased.key != str(task.id) else str(task.id),
             account_id=leased.group.account_id,
             destination=leased.group.name,
-            body=envelope.build(row, request, response, region=self._config.region),
-            trace_parent=head.decode(row.head).trace_parent,
+            body=await self._letters.body(leased, task),
+            trace_parent=head.decode(task.head).trace_parent,
         )
 
     def _again(self, leased: Leased, error: str, retry_after_ms: int) -> None:

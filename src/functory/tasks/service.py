@@ -26,7 +26,9 @@ from functory.tasks.bodies import Bodies
 from functory.tasks.configs import Configs, StoredConfigs
 from functory.tasks.deliver import Deliver, DeliverConfig
 from functory.tasks.dispatch import Cancel, Dispatch, DispatchConfig
+from functory.tasks.letters import Letters
 from functory.tasks.progress import Progress
+from functory.tasks.redrive import Redrive
 from functory.tasks.settle import Settle, SettleConfig
 from functory.tasks.tasks import Tasks
 
@@ -104,14 +106,13 @@ class TaskService:
             queue, self._dispatch, lane=Lane.TASK, node=f"{node}/", owner=owner, clock=clock, config=config.pump
         )
         self._dispatch.pump = self.pump
+        letters = Letters(queue, self._bodies, region=config.region)
         self._deliver = Deliver(
             queue,
-            self._bodies,
+            letters,
             sinks,
             chance=chance,
-            config=DeliverConfig(
-                concurrency=config.delivery_concurrency, keep_ms=config.settle.keep_ms, region=config.region
-            ),
+            config=DeliverConfig(concurrency=config.delivery_concurrency, keep_ms=config.settle.keep_ms),
         )
         self.deliveries = Pump(
             queue, self._deliver, lane=Lane.DELIVERY, node=f"{node}/", owner=owner, clock=clock,
@@ -127,7 +128,8 @@ class TaskService:
             new_request_id=new_request_id,
             config=config.accept,
         )
-        self.tasks = Tasks(queue, self._bodies, settle, self._accept, self.pump, limits_of=limits_of)
+        redrive = Redrive(queue, self._bodies, self._accept, letters)
+        self.tasks = Tasks(queue, self._bodies, settle, redrive, self.pump, limits_of=limits_of)
         self._collector: asyncio.Task[None] | None = None
         self._started: list[lifecycle.Service] = []
 

@@ -6,7 +6,7 @@ Every answer comes from the rows themselves; there is no second bookkeeping that
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -14,11 +14,13 @@ import msgspec
 from functory.model import errors
 from functory.model.task import DEAD, ENDED, WAITING, Task, TaskState, label
 from functory.queue import base
-from functory.queue.base import Group, Item, Lane, Moved, Place, Query, Queue, Ref, Row
+from functory.queue.base import Group, Lane, Moved, Place, Query, Queue, Ref, Row
 from functory.queue.fair import Limits
 from functory.tasks import head
-from functory.tasks.accept import Accept, Accepted, Submission
+from functory.tasks.accept import Accepted
 from functory.tasks.bodies import Bodies
+from functory.tasks.edit import NO_EDIT, Edit
+from functory.tasks.redrive import Redrive, Redriven
 from functory.tasks.settle import Settle
 
 MAX_PAGE = 100
@@ -86,7 +88,7 @@ class Tasks:
         queue: Queue,
         bodies: Bodies,
         settle: Settle,
-        accept: Accept,
+        redrive: Redrive,
         running: Running,
         *,
         limits_of: Callable[[str, str], Limits],
@@ -94,7 +96,7 @@ class Tasks:
         self._queue = queue
         self._bodies = bodies
         self._settle = settle
-        self._accept = accept
+        self.redrive = redrive
         self._running = running
         self._limits_of = limits_of
 
@@ -116,18 +118,8 @@ class Tasks:
         """A page in order of acceptance. Pages are stable: what is accepted meanwhile does not move them."""
         if not 1 <= which.limit <= MAX_PAGE:
             raise errors.InvalidArgument(f"limit {which.limit} is not between 1 and {MAX_PAGE}")
-        query = Query(
-            group=Group(Lane.TASK, account_id, function_name),
-            states=which.states,
-            key_prefix=which.prefix,
-            qualifier=which.qualifier,
-            created_from_ms=which.started_from_ms,
-            created_to_ms=which.started_to_ms,
-            newest_first=which.newest_first,
-            after_id=_id_of(token),
-            limit=which.limit + 1,
-        )
-        rows = await self._queue.list(query)
+        query = _query(account_id, function_name, which, token)
+        rows = await self._queue.list(msgspec.structs.replace(query, limit=which.limit + 1))
         shown = rows[: which.limit]
         return Page(
             tasks=[to_task(row) for row in shown],
@@ -179,35 +171,33 @@ class Tasks:
         return await self.get(account_id, function_name, task_id)
 
     async def rerun(
-        self, account_id: str, function_name: str, task_id: str, *, payload: bytes | None = None, new_id: str = ""
+        self, account_id: str, function_name: str, task_id: str, *, edit: Edit = NO_EDIT, new_id: str = ""
     ) -> Accepted:
         """Accepts an ended task again, as a new task, with the same payload or an edited one.
 
         The old one stays as it is: an end is never taken back. `TaskNotFound`; `ConcurrentUpdate` if it has not ended.
         """
-        row = await self._row(account_id, function_name, task_id)
-        if row.state not in ENDED:
-            raise errors.ConcurrentUpdate(f"task '{task_id}' is {label(row.state)}: only an ended one can be run again")
-        if payload is None:
-            payload = await self._bodies.load(row.payload)
-        return await self._accept.submit(
-            Submission(
-                account_id=account_id,
-                function_name=function_name,
-                qualifier=row.qualifier,
-                payload=payload,
-                task_id=new_id,
-                priority=row.priority,
-                rerun_of=task_id,
-                by_platform=True,
-            )
-        )
+        return await self.redrive.task(await self._row(account_id, function_name, task_id), edit=edit, new_id=new_id)
 
-    async def rerun_many(self, account_id: str, function_name: str, which: Filter) -> AsyncIterator[Accepted]:
-        """Runs again all ended tasks that the filter finds, oldest first; `limit` is the size of its pages."""
+    async def rerun_many(
+        self, account_id: str, function_name: str, which: Filter, *, token: str = "", edit: Edit = NO_EDIT
+    ) -> Redriven:
+        """Runs again the ended tasks that the filter finds, oldest first, one page of `which.limit` at most.
+
+        Each has one successor: those that were run again before are left out, so a page may be asked for twice. What
+        is accepted after the first page began, the new ones among it, is left alone by all pages.
+        """
         which = msgspec.structs.replace(which, states=(which.states or DEAD) & ENDED, newest_first=False)
-        async for task in self._all(account_id, function_name, which):
-            yield await self.rerun(account_id, function_name, task.task_id)
+        until, _, after = token.partition(".")
+        query = _query(account_id, function_name, which, after)
+        until_id = _id_of(until) or await self._newest(query.group)
+        done = await self.redrive.tasks(query, until_id=until_id, edit=edit)
+        next_token = f"{until_id:x}.{done.next_token}" if done.next_token else ""
+        return msgspec.structs.replace(done, next_token=next_token)
+
+    async def _newest(self, group: Group) -> int:
+        """The id of the row accepted last; 0 if there is none."""
+        return next((row.id for row in await self._queue.list(Query(group=group, limit=1))), 0)
 
     async def progress(self, account_id: str, function_name: str, task_id: str, progress: str) -> None:
         """Keeps what a running task says of how far it is; `TaskEnded` if it is not running."""
@@ -217,47 +207,11 @@ class Tasks:
         if not await self._queue.note(Ref(row.id, row.epoch), progress):
             raise errors.TaskEnded(f"task '{task_id}' is not running")
 
-    # --- dead deliveries ----------------------------------------------------------------------------------------------
-
-    async def dead_deliveries(self, account_id: str) -> Sequence[Row]:
-        """Deliveries that no destination took, newest first for each destination (at most `MAX_PAGE` of each)."""
-        dead: list[Row] = []
-        for group in await self._queue.groups(Lane.DELIVERY, account_id):
-            dead += await self._queue.list(Query(group=group, states=DEAD, limit=MAX_PAGE))
-        return dead
-
-    async def redeliver(self, account_id: str, destination: str, key: str) -> bool:
-        """Sends a dead delivery again, as a new one. False if it was sent again already; `TaskNotFound`."""
-        group = Group(Lane.DELIVERY, account_id, destination)
-        row = await self._queue.get(group, key)
-        if row is None or row.state not in DEAD:
-            raise errors.TaskNotFound(f"{key} (a dead delivery to {destination})")
-        item = Item(
-            group=group,
-            key=f"{key}-again",
-            max_age_ms=row.expires_ms - row.created_ms,
-            request_id=row.request_id,
-            qualifier=row.qualifier,
-            head=row.head,
-        )
-        (stored,) = await self._queue.put([item])
-        return stored is not None
-
     async def _row(self, account_id: str, function_name: str, task_id: str) -> Row:
         row = await self._queue.get(Group(Lane.TASK, account_id, function_name), task_id)
         if row is None:
             raise errors.TaskNotFound(task_id[:80])
         return row
-
-    async def _all(self, account_id: str, function_name: str, which: Filter) -> AsyncIterator[Task]:
-        token = ""
-        while True:
-            page = await self.list(account_id, function_name, which, token=token)
-            for task in page.tasks:
-                yield task
-            token = page.next_token
-            if not token:
-                return
 
 
 def explain(place: Place, limits: Limits) -> Why:
@@ -312,6 +266,20 @@ def to_task(row: Row) -> Task:
         max_retries=rules.max_retries,
         on_success=rules.on_success,
         on_failure=rules.on_failure,
+    )
+
+
+def _query(account_id: str, function_name: str, which: Filter, token: str) -> Query:
+    return Query(
+        group=Group(Lane.TASK, account_id, function_name),
+        states=which.states,
+        key_prefix=which.prefix,
+        qualifier=which.qualifier,
+        created_from_ms=which.started_from_ms,
+        created_to_ms=which.started_to_ms,
+        newest_first=which.newest_first,
+        after_id=_id_of(token),
+        limit=which.limit,
     )
 
 

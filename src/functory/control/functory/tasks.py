@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from starlette.responses import Response
@@ -18,6 +19,8 @@ from functory.model import errors
 from functory.model.account import Scope
 from functory.model.task import DEAD, ENDED, TaskState, by_label, label
 from functory.queue.base import Row
+from functory.tasks.edit import Edit
+from functory.tasks.redrive import MAX_PAGE
 from functory.tasks.tasks import Filter, Tasks
 
 SUMMARY = "/functory/v1/tasks"
@@ -27,9 +30,8 @@ RERUN = "/functory/v1/functions/{functionName}/tasks/{taskId}/rerun"
 RERUN_MANY = "/functory/v1/functions/{functionName}/tasks/rerun"
 DEAD_DELIVERIES = "/functory/v1/deliveries/dead"
 REDELIVER = "/functory/v1/deliveries/redeliver"
+REDELIVER_MANY = "/functory/v1/deliveries/dead/redeliver"
 SECRET = "/functory/v1/deliveries/secret"
-RERUN_PAGE = 100
-"""How many one call of `rerun` takes up; `nextToken` leads to the rest."""
 
 
 class SummaryQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,31 +40,61 @@ class SummaryQuery(msgspec.Struct, frozen=True, kw_only=True):
     function: str = ""
 
 
-class RerunInput(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """How one is run again."""
+class DeadQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Which dead deliveries are listed."""
+
+    destination: str = ""
+    """Empty = of all."""
+    limit: int = MAX_PAGE
+    next_token: str = ""
+
+
+class EditInput(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What is changed of a payload; at most one of the two."""
 
     payload: str | None = None
-    """Base64; null = as it was."""
+    """Base64, instead of what there was."""
+    merge: dict[str, Any] | None = None
+    """Into the JSON object that there was, by RFC 7396."""
+
+    @property
+    def edit(self) -> Edit:
+        """The change."""
+        return Edit(payload=None if self.payload is None else _decoded(self.payload), merge=self.merge)
+
+
+class RerunInput(EditInput, frozen=True, kw_only=True):
+    """How one is run again."""
+
     task_id: str = ""
     """The new task's id; empty = its request id."""
 
 
-class RerunManyInput(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Which ended tasks are run again."""
+class RerunManyInput(EditInput, frozen=True, kw_only=True):
+    """Which ended tasks are run again, and how."""
 
     status: tuple[str, ...] = ("Failed", "Expired")
     prefix: str = ""
     started_time_begin: int = 0
     started_time_end: int = 0
-    """0 = now: the new tasks are not run again by the next page, should they fail meanwhile."""
+    limit: int = MAX_PAGE
     next_token: str = ""
 
 
-class RedeliverInput(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class RedeliverInput(EditInput, frozen=True, kw_only=True):
     """Which dead delivery is sent again, as the list names it."""
 
     destination: str
     key: str
+
+
+class RedeliverManyInput(EditInput, frozen=True, kw_only=True):
+    """Which dead deliveries are sent again."""
+
+    destination: str = ""
+    """Empty = those to all."""
+    limit: int = MAX_PAGE
+    next_token: str = ""
 
 
 def routes(parts: ControlParts) -> list[Route]:
@@ -76,7 +108,8 @@ def routes(parts: ControlParts) -> list[Route]:
         calls.route("GET", RESULT, Scope.READ, room.result),
         calls.route("POST", RERUN_MANY, Scope.INVOKE, room.rerun_many, body=RerunManyInput),
         calls.route("POST", RERUN, Scope.INVOKE, room.rerun, body=RerunInput),
-        calls.route("GET", DEAD_DELIVERIES, Scope.READ, room.dead),
+        calls.route("GET", DEAD_DELIVERIES, Scope.READ, room.dead, query=DeadQuery),
+        calls.route("POST", REDELIVER_MANY, Scope.INVOKE, room.redeliver_many, body=RedeliverManyInput),
         calls.route("POST", REDELIVER, Scope.INVOKE, room.redeliver, body=RedeliverInput),
         calls.route("GET", SECRET, Scope.DEPLOY, room.secret),
     ]
@@ -119,38 +152,46 @@ class TasksRoom:
             call.account_id,
             call.function_name(),
             call.params["taskId"],
-            payload=None if given.payload is None else _decoded(given.payload),
+            edit=given.edit,
             new_id=given.task_id,
         )
         return calls.answer({"taskId": accepted.task_id, "requestId": accepted.request_id}, 202)
 
     async def rerun_many(self, call: Call) -> Response:
         given = calls.typed_body(call.body or b"{}", RerunManyInput)
-        until_ms, token = _cursor(given.next_token)
-        until_ms = until_ms or given.started_time_end or self._parts.clock.now_ms()
         which = Filter(
             states=_ended(given.status),
             prefix=given.prefix,
             started_from_ms=given.started_time_begin,
-            started_to_ms=until_ms,
+            started_to_ms=given.started_time_end,
             newest_first=False,
-            limit=RERUN_PAGE,
+            limit=given.limit,
         )
-        name = call.function_name()
-        page = await self._tasks.list(call.account_id, name, which, token=token)
-        accepted = [await self._tasks.rerun(call.account_id, name, task.task_id) for task in page.tasks]
-        next_token = f"{until_ms:x}.{page.next_token}" if page.next_token else ""
-        return calls.answer({"taskIds": [one.task_id for one in accepted], "nextToken": next_token}, 202)
+        done = await self._tasks.rerun_many(
+            call.account_id, call.function_name(), which, token=given.next_token, edit=given.edit
+        )
+        skipped = [{"taskId": one.key, "reason": one.reason} for one in done.skipped]
+        return calls.answer({"taskIds": done.keys, "skipped": skipped, "nextToken": done.next_token}, 202)
 
     async def dead(self, call: Call) -> Response:
-        calls.typed_query(call.query, NoQuery, strict=True)
-        rows = await self._tasks.dead_deliveries(call.account_id)
-        return calls.answer({"deliveries": [_delivery(row) for row in rows]})
+        query = calls.typed_query(call.query, DeadQuery, strict=True)
+        page = await self._tasks.redrive.dead(
+            call.account_id, destination=query.destination, limit=query.limit, token=query.next_token
+        )
+        return calls.answer({"deliveries": [_delivery(row) for row in page.rows], "nextToken": page.next_token})
 
     async def redeliver(self, call: Call) -> Response:
         given = calls.typed_body(call.body, RedeliverInput)
-        again = await self._tasks.redeliver(call.account_id, given.destination, given.key)
+        again = await self._tasks.redrive.delivery(call.account_id, given.destination, given.key, edit=given.edit)
         return calls.answer({"accepted": again}, 202)
+
+    async def redeliver_many(self, call: Call) -> Response:
+        given = calls.typed_body(call.body or b"{}", RedeliverManyInput)
+        done = await self._tasks.redrive.deliveries(
+            call.account_id, destination=given.destination, limit=given.limit, token=given.next_token, edit=given.edit
+        )
+        skipped = [{"key": one.key, "reason": one.reason} for one in done.skipped]
+        return calls.answer({"keys": done.keys, "skipped": skipped, "nextToken": done.next_token}, 202)
 
     async def secret(self, call: Call) -> Response:
         """What deliveries by HTTP are signed with: whoever sets destinations must be able to check them."""
@@ -177,14 +218,6 @@ def _ended(names: Sequence[str]) -> frozenset[TaskState]:
         allowed = ", ".join(sorted(label(state) for state in ENDED))
         raise errors.InvalidArgument(f"status must be one or more of {allowed}")
     return frozenset(state for state in states if state is not None) or DEAD
-
-
-def _cursor(token: str) -> tuple[int, str]:
-    """Up to when tasks are taken, and where the page begins; zero and nothing for the first page."""
-    until, dot, rest = token.partition(".")
-    if token and not (dot and 0 < len(until) <= 12 and all(letter in "0123456789abcdef" for letter in until)):
-        raise errors.InvalidArgument(f"nextToken {token[:40]!r} is not one of ours")
-    return (int(until, 16), rest) if token else (0, "")
 
 
 def _decoded(text: str) -> bytes:
