@@ -34,6 +34,7 @@ class Failed(Exception):
 HINTS = {
     "FunctionNotFound": "functory ls shows the functions that are there",
     "RequestNotFound": "functory requests shows the ones that are kept",
+    "StatefulAsyncInvocationAlreadyExists": "functory task show NAME ID shows it; without --id a new id is made",
     "StatefulAsyncInvocationNotFound": "functory task ls NAME shows the tasks that are kept",
     "InvalidAccessKeyID": "the keys belong to another node, or its data folder was removed; functory doctor tells more",
     "SignatureNotMatch": "the keys belong to another node, or its data folder was removed; functory doctor tells more",

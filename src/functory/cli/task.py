@@ -8,16 +8,14 @@ import click
 import msgspec
 from rich.text import Text
 
-from functory.cli import screen, task_tables, words
+from functory.cli import screen, task_again, task_tables
 from functory.cli.command import Command, Commands, connected, reading
-from functory.cli.failures import Exit, Failed
 from functory.cli.follow import EVERY_S
 from functory.cli.invoke import read_payload
 from functory.cli.task_watch import watch
-from functory.sdk import Client, SdkError, Submitted
+from functory.sdk import Client
 
 STATES = ("Enqueued", "Retrying", "Running", "Stopping", "Succeeded", "Failed", "Expired", "Stopped")
-ENDED = STATES[4:]
 
 
 class _Task(Commands):
@@ -78,28 +76,7 @@ def submit(
     """Hand a task over. Its id goes to standard output once it is durable."""
     payload = read_payload(stdin, event, file)
     accepted = client.submit(name, payload, task_id=task_id, delay_s=delay, priority=priority, qualifier=qualifier)
-    tell_accepted(client, accepted, wait=wait, as_json=as_json)
-
-
-def tell_accepted(client: Client, accepted: Submitted, *, wait: bool, as_json: bool) -> None:
-    """The id of a task; with `wait` its answer, once it is there."""
-    if not wait:
-        if as_json:
-            screen.json(msgspec.json.encode({"taskId": accepted.task_id, "requestId": accepted.request_id}))
-        else:
-            screen.out.print(accepted.task_id, soft_wrap=True)
-        return
-    with screen.waiting(f"{accepted.task_id} runs"):
-        ended = accepted.wait()
-    if as_json:
-        screen.json(ended.to_json())
-    else:
-        screen.raw(client.tasks.result(accepted.function, accepted.task_id) if ended.succeeded else b"")
-        screen.err.print(task_tables.title(ended), soft_wrap=True)
-        if not ended.succeeded:
-            screen.note(ended.task_error_message[:2000])
-    if not ended.succeeded:
-        raise Failed(Exit.FUNCTION_ERROR)
+    task_again.tell_accepted(client, accepted, wait=wait, as_json=as_json)
 
 
 @task.command(
@@ -207,105 +184,9 @@ def stop(client: Client, name: str, task_id: str) -> None:
     """Stop a task: at once while it waits; one that runs is asked to end, then ended."""
     client.tasks.stop(name, task_id)
     now = client.tasks.get(name, task_id)
-    done = "stopped" if now.ended else "is being stopped:"
-    screen.err.print(Text.assemble(("✓ ", "green"), f"{done} ", (task_id, "bold")), soft_wrap=True)
+    done = "is stopped" if now.ended else "is being stopped"
+    screen.err.print(Text.assemble(("✓ ", "green"), (task_id, "bold"), f" {done}"), soft_wrap=True)
 
 
-@task.command(
-    cls=Command,
-    examples=(
-        "functory task rerun hello nightly-7",
-        "functory task rerun hello nightly-7 -e corrected --wait",
-        "functory task rerun hello --all --status Failed --prefix nightly-",
-    ),
-)
-@click.argument("name")
-@click.argument("task_id", default="")
-@click.option("-e", "--event", metavar="TEXT", help="Send this text instead of its payload.")
-@click.option(
-    "-f", "--file", type=click.Path(path_type=Path, allow_dash=True), help="Send a file's content instead; - = input."
-)
-@click.option("--id", "new_id", metavar="ID", default="", help="The new task's id.")
-@click.option("--all", "many", is_flag=True, help="All that ended as --status says, instead of one.")
-@click.option(
-    "--status", "statuses", multiple=True, type=click.Choice(ENDED, case_sensitive=False),
-    help="With --all: those that ended so; may be repeated. Default: Failed and Expired.",
-)  # fmt: skip
-@click.option("--prefix", default="", metavar="TEXT", help="With --all: those whose id starts so.")
-@click.option("--wait", is_flag=True, help="Wait for the end of the one and print its answer.")
-@reading
-@connected
-def rerun(
-    client: Client,
-    name: str,
-    task_id: str,
-    event: str | None,
-    file: Path | None,
-    new_id: str,
-    many: bool,
-    statuses: tuple[str, ...],
-    prefix: str,
-    wait: bool,
-    as_json: bool,
-) -> None:
-    """Run ended tasks again, as new tasks; the old ones stay as they are."""
-    if many == bool(task_id):
-        raise click.UsageError("name one task, or say --all")
-    if not many:
-        if statuses or prefix:
-            raise click.UsageError("--status and --prefix go with --all")
-        payload = None if event is None and file is None else read_payload(None, event, file)
-        tell_accepted(
-            client, client.tasks.rerun(name, task_id, payload=payload, new_id=new_id), wait=wait, as_json=as_json
-        )
-        return
-    if wait or new_id or event is not None or file is not None:
-        raise click.UsageError("--all runs each with its own payload, and waits for none")
-    started = list(client.tasks.rerun_many(name, statuses=statuses or ("Failed", "Expired"), prefix=prefix))
-    if as_json:
-        screen.json(msgspec.json.encode(started))
-    else:
-        screen.err.print(Text.assemble(("✓ ", "green"), f"{words.count(len(started), 'task')} run again"))
-
-
-@task.command(cls=Command, examples=("functory task dead", "functory task dead --json | jq .[].error"))
-@reading
-@connected
-def dead(client: Client, as_json: bool) -> None:
-    """List ends of tasks that no destination took, newest at the end."""
-    found = client.tasks.dead()
-    if as_json:
-        screen.json(msgspec.json.encode(found))
-    elif found:
-        screen.out.print(task_tables.dead(found[::-1], screen.out.width))
-        screen.note("\nSend them again: functory task redeliver --all")
-    else:
-        screen.note("Everything was delivered, or still is being tried.")
-
-
-@task.command(
-    cls=Command,
-    examples=("functory task redeliver https://example.com/hook 42", "functory task redeliver --all"),
-)
-@click.argument("destination", default="")
-@click.argument("key", default="")
-@click.option("--all", "many", is_flag=True, help="All that functory task dead lists, of DESTINATION if it is named.")
-@connected
-def redeliver(client: Client, destination: str, key: str, many: bool) -> None:
-    """Send dead deliveries again: one by its key, or all."""
-    if many == bool(key):
-        raise click.UsageError("name a destination and a key, as functory task dead shows them, or say --all")
-    wanted = [one for one in client.tasks.dead() if destination in ("", one.destination) and (many or one.key == key)]
-    if not wanted and not many:
-        raise SdkError(f"no dead delivery {key} to {destination}", hint="functory task dead lists them")
-    again = sum(client.tasks.redeliver(one) for one in wanted)
-    sent = f"{words.count(again, 'delivery', 'deliveries')} sent again"
-    before = f", {len(wanted) - again:,} were before" if len(wanted) > again else ""
-    screen.err.print(Text.assemble(("✓ ", "green"), sent + before))
-
-
-@task.command(cls=Command, examples=("functory task secret",))
-@connected
-def secret(client: Client) -> None:
-    """Print what deliveries by HTTP are signed with, to check x-functory-signature."""
-    screen.out.print(client.tasks.delivery_secret(), soft_wrap=True)
+for again in (task_again.rerun, task_again.dead, task_again.redeliver, task_again.secret):
+    task.add_command(again)

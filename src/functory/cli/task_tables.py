@@ -46,7 +46,7 @@ _COLUMNS = (
     _Column("RETRIES", True, lambda one: str(one.already_retried_times or "·")),
     _Column("TOOK", True, lambda one: _took(one)),
     _Column("PROGRESS", False, lambda one: Text(_progress(one)[:24], style="dim")),
-    _Column("ERROR", False, lambda one: Text(_first_line(one.task_error_message)[:60], style="dim")),
+    _Column("ERROR", False, lambda one: Text(_reason(one.task_error_message)[:60], style="dim")),
 )
 _SPARE = ("PROGRESS", "ERROR", "TOOK", "RETRIES", "ACCEPTED")
 """What a narrow terminal leaves out, in this order."""
@@ -95,7 +95,7 @@ def line(one: AsyncTask) -> Text:
     """What `tail` prints of a change."""
     at_ms = one.events[-1].timestamp if one.events else one.started_time
     text = Text.assemble((f"{words.clock(at_ms)}  ", "dim"), (one.task_id, "bold"), "  ").append_text(state(one.status))
-    said = _progress(one) if not one.ended else _first_line(one.task_error_message)
+    said = _progress(one) if not one.ended else _reason(one.task_error_message)
     return text.append(f"  {said}" if said else "", style="dim")
 
 
@@ -123,7 +123,7 @@ def details(one: AsyncTask) -> Table:
         if text:
             facts.add_row(name, _shortened(text))
     if one.task_error_message and one.task_error_message != one.return_payload:
-        facts.add_row("error", Text(_shortened(one.task_error_message), style="red"))
+        facts.add_row("error", Text(_shortened(explained(one.task_error_message)), style="red"))
     if one.destination_status:
         facts.add_row("destination", one.destination_status)
     return facts
@@ -170,6 +170,29 @@ def _progress(one: AsyncTask) -> str:
     if one.progress is None:
         return ""
     return one.progress if isinstance(one.progress, str) else msgspec.json.encode(one.progress).decode()
+
+
+class _Problem(msgspec.Struct):
+    """What a function's failure looks like."""
+
+    errorMessage: str = ""
+    errorType: str = ""
+    stackTrace: list[str] = msgspec.field(default_factory=list)
+
+
+def explained(error: str) -> str:
+    """`ValueError: no luck` and where it was raised, of the JSON of a function's failure; other texts as they are."""
+    try:
+        said = msgspec.json.decode(error, type=_Problem)
+    except msgspec.MsgspecError:
+        return error
+    if not said.errorMessage and not said.errorType:
+        return error
+    return "\n".join([": ".join(filter(None, (said.errorType, said.errorMessage))), *said.stackTrace])
+
+
+def _reason(error: str) -> str:
+    return _first_line(explained(error))
 
 
 def _first_line(text: str) -> str:

@@ -8,18 +8,27 @@
         print(client.submit("hello", b"later").result(wait_s=30))
 
 `connect` finds the endpoint and the keys as the command line does; `Client(credentials)` takes them as given. All calls
-are blocking; a client may be used by one thread at a time.
+are blocking; a client may be used by one thread at a time. From asynchronous code, calls and tasks go through its twin:
+
+    async with sdk.connect_async() as client:
+        print(await client.submit("hello", b"later").result(wait_s=30))
+        print(await asyncio.gather(*(client.submit("hello", one).result() for one in payloads)))
 """
 
 from functory.sdk.answers import Invoked
+from functory.sdk.async_client import AsyncClient, connect_async
+from functory.sdk.async_tasks import AsyncSubmitted
 from functory.sdk.client import Client, connect
 from functory.sdk.credentials import Credentials
 from functory.sdk.errors import ApiError, ConnectionFailed, CredentialsNotFound, SdkError
 from functory.sdk.task_answers import AsyncTask
-from functory.sdk.tasks import Submitted, TaskFailed, TaskNotEnded
+from functory.sdk.task_waits import TaskExpired, TaskFailed, TaskNotEnded, TaskStopped
+from functory.sdk.tasks import Submitted
 
 __all__ = [
     "ApiError",
+    "AsyncClient",
+    "AsyncSubmitted",
     "AsyncTask",
     "Client",
     "ConnectionFailed",
@@ -28,7 +37,10 @@ __all__ = [
     "Invoked",
     "SdkError",
     "Submitted",
+    "TaskExpired",
     "TaskFailed",
     "TaskNotEnded",
+    "TaskStopped",
     "connect",
+    "connect_async",
 ]

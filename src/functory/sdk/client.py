@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Unpack
 
 import msgspec
 
 from functory.model import ids
-from functory.sdk import answers, credentials, signer
-from functory.sdk.functions import Functions, path_of
+from functory.sdk import answers, calls, credentials, signer
+from functory.sdk.functions import Functions
 from functory.sdk.keys import Keys
 from functory.sdk.requests import PREFIX, Requests
-from functory.sdk.tasks import Submitted, Tasks
-from functory.sdk.transport import Reply, Transport, decode
+from functory.sdk.task_asks import SubmitOptions
+from functory.sdk.tasks import MAP_AT_ONCE, Submitted, Tasks
+from functory.sdk.transport import Transport
 from functory.sdk.triggers import Triggers
+from functory.sdk.wire import decode
 
 
 class Client:
@@ -63,43 +64,25 @@ class Client:
         `tail`: also the last 4 KB of its log. `wait_s`: the longest wait for the answer; None = as long as the
         function's own time-out lets it run.
         """
-        headers = {"content-type": "application/octet-stream"}
-        if tail:
-            headers["x-fc-log-type"] = "Tail"
-        if trace_parent:
-            headers["traceparent"] = trace_parent
-        reply = self._transport.call(
-            "InvokeFunction",
-            "POST",
-            f"{path_of(name)}/invocations",
-            query={"qualifier": qualifier or None},
-            headers=headers,
-            body=payload.encode() if isinstance(payload, str) else payload,
-            wait_s=wait_s,
+        return self._transport.ask(
+            calls.invoke(name, payload, qualifier=qualifier, tail=tail, trace_parent=trace_parent, wait_s=wait_s)
         )
-        return invoked(reply)
 
-    def submit(
+    def submit(self, name: str, payload: bytes | str = b"", **options: Unpack[SubmitOptions]) -> Submitted:
+        """Hand a task over to be run later; it is durable when this returns. See `Tasks.submit`."""
+        return self.tasks.submit(name, payload, **options)
+
+    def map(
         self,
         name: str,
-        payload: bytes | str = b"",
+        payloads: Iterable[bytes | str],
         *,
-        task_id: str = "",
-        delay_s: float = 0,
-        priority: int | None = None,
+        at_once: int = MAP_AT_ONCE,
+        wait_s: float | None = None,
         qualifier: str = "",
-        trace_parent: str = "",
-    ) -> Submitted:
-        """Hand a task over to be run later; it is durable when this returns. See `Tasks.submit`."""
-        return self.tasks.submit(
-            name,
-            payload,
-            task_id=task_id,
-            delay_s=delay_s,
-            priority=priority,
-            qualifier=qualifier,
-            trace_parent=trace_parent,
-        )
+    ) -> Iterator[bytes]:
+        """Run a task for each payload; their answers in the order of the payloads. See `Tasks.map`."""
+        return self.tasks.map(name, payloads, at_once=at_once, wait_s=wait_s, qualifier=qualifier)
 
     def function_logs(
         self, name: str, *, after: str = "", before: str = "", limit: int = 100
@@ -138,32 +121,3 @@ class Client:
 def connect(*, endpoint: str | None = None, folder: Path | None = None, timeout_s: float = 60.0) -> Client:
     """A client with the credentials that `credentials.find` finds."""
     return Client(credentials.find(endpoint=endpoint, folder=folder), timeout_s=timeout_s)
-
-
-def invoked(reply: Reply) -> answers.Invoked:
-    """The answer of a call, of its headers and body. What a header does not say rightly counts as not said."""
-    headers = reply.headers
-    return answers.Invoked(
-        status=reply.status,
-        payload=reply.body,
-        request_id=headers.get("x-fc-request-id", ""),
-        duration_ms=_number(headers.get("x-fc-invocation-duration", "")),
-        memory_mb=_number(headers.get("x-fc-max-memory-usage", "")),
-        error_type=headers.get("x-fc-error-type", ""),
-        log_tail=_unpacked(headers.get("x-fc-log-result", "")),
-        instance_id=headers.get("x-fc-instance-id", ""),
-    )
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
-
-
-def _unpacked(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        return b""

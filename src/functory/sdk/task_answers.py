@@ -101,9 +101,10 @@ class DeadDelivery(Answer, frozen=True, kw_only=True):
 
 
 class DeadPage(Answer, frozen=True, kw_only=True):
-    """Dead deliveries, newest first for each destination."""
+    """One page of dead deliveries, newest first for each destination."""
 
     deliveries: list[DeadDelivery] = msgspec.field(default_factory=list)
+    next_token: str = ""
 
 
 class Accepted(Answer, frozen=True, kw_only=True):
@@ -113,10 +114,36 @@ class Accepted(Answer, frozen=True, kw_only=True):
     request_id: str = ""
 
 
-class Reruns(Answer, frozen=True, kw_only=True):
-    """A page of new tasks, one for each that was run again."""
+class SkippedTask(Answer, frozen=True, kw_only=True):
+    """A task that was left out when many were run again."""
+
+    task_id: str
+    reason: str = ""
+
+
+class Rerun(Answer, frozen=True, kw_only=True):
+    """What one page of running again did."""
 
     task_ids: list[str] = msgspec.field(default_factory=list)
+    """Of the new tasks."""
+    skipped: list[SkippedTask] = msgspec.field(default_factory=list)
+    next_token: str = ""
+    """Where the next page goes on; empty at the end."""
+
+
+class SkippedDelivery(Answer, frozen=True, kw_only=True):
+    """A delivery that was left out when many were sent again."""
+
+    key: str
+    reason: str = ""
+
+
+class Redeliveries(Answer, frozen=True, kw_only=True):
+    """What one page of sending again did."""
+
+    keys: list[str] = msgspec.field(default_factory=list)
+    """Of the new deliveries."""
+    skipped: list[SkippedDelivery] = msgspec.field(default_factory=list)
     next_token: str = ""
 
 

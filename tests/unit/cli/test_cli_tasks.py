@@ -51,6 +51,19 @@ def test_a_narrow_list_keeps_id_and_state() -> None:
     assert "ERROR" not in narrow
 
 
+def test_a_failure_of_a_function_reads_as_a_sentence() -> None:
+    error = '{"errorMessage": "no luck", "errorType": "ValueError", "stackTrace": ["File index.py, line 7"]}'
+    one = task("t", "Failed", task_error_message=error)
+    assert "ValueError: no luck" in text(task_tables.listed([one], 160), 160)
+    assert "stackTrace" not in text(task_tables.listed([one], 160), 160)
+    assert text(task_tables.line(one)).rstrip().endswith("ValueError: no luck")
+    shown = text(task_tables.details(one))
+    assert "ValueError: no luck" in shown
+    assert "File index.py, line 7" in shown
+    for other in ("out of memory", "[1]", "{}", '{"errorMessage": 5}'):
+        assert task_tables.explained(other) == other
+
+
 def test_what_is_long_is_cut_and_said_to_be() -> None:
     shown = text(task_tables.details(task("t", "Succeeded", task_payload="p" * 3000)))
     assert "2.9 KB" in shown

@@ -7,9 +7,9 @@ import socket
 
 import pytest
 
-from functory.sdk import Client, ConnectionFailed, Credentials, answers, errors, transport
-from functory.sdk.client import invoked
-from functory.sdk.transport import Reply
+from functory.sdk import Client, ConnectionFailed, Credentials, answers, errors, wire
+from functory.sdk.calls import invoked
+from functory.sdk.wire import Reply
 
 
 def test_an_error_body_becomes_an_api_error_with_its_code() -> None:
@@ -44,14 +44,14 @@ def test_headers_that_say_nonsense_count_as_not_said() -> None:
 
 
 def test_unknown_fields_are_ignored_and_missing_lists_are_empty() -> None:
-    page = transport.decode(answers.FunctionPage, "ListFunctions", b'{"new": 1, "functions": [{"functionName": "a"}]}')
+    page = wire.decode(answers.FunctionPage, "ListFunctions", b'{"new": 1, "functions": [{"functionName": "a"}]}')
     assert [function.function_name for function in page.functions] == ["a"]
-    assert transport.decode(answers.RequestPage, "ListRequests", b"{}").requests == []
+    assert wire.decode(answers.RequestPage, "ListRequests", b"{}").requests == []
 
 
 def test_an_answer_that_no_node_gives_is_said_to_be_none() -> None:
     with pytest.raises(ConnectionFailed, match="not what a Functory node says"):
-        transport.decode(answers.Node, "GetNode", b"<html>")
+        wire.decode(answers.Node, "GetNode", b"<html>")
 
 
 def test_the_time_before_an_instance_is_made_is_what_the_cold_start_leaves_over() -> None:

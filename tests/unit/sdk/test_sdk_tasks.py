@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from functory.sdk import tasks
+from functory.sdk import task_waits, tasks
 from functory.sdk.credentials import Credentials
 from functory.sdk.task_answers import AsyncTask
-from functory.sdk.tasks import TaskFailed, TaskNotEnded, Tasks
+from functory.sdk.task_waits import TaskFailed, TaskNotEnded
+from functory.sdk.tasks import Tasks
 from functory.sdk.transport import Transport
 
 KEYS = Credentials(endpoint="http://127.0.0.1:1", access_key_id="a", access_key_secret="b")
@@ -38,9 +39,9 @@ def submitted(scripted: Scripted) -> Any:
 def test_a_result_is_asked_for_with_growing_pauses() -> None:
     scripted = Scripted(*["Running"] * 20, "Succeeded")
     assert submitted(scripted).result() == b"answer"
-    assert scripted.pauses[0] == tasks.FIRST_PAUSE_S
+    assert scripted.pauses[0] == task_waits.FIRST_PAUSE_S
     assert scripted.pauses == sorted(scripted.pauses)
-    assert scripted.pauses[-1] == tasks.LONGEST_PAUSE_S
+    assert scripted.pauses[-1] == task_waits.LONGEST_PAUSE_S
 
 
 @pytest.mark.parametrize("status", ["Failed", "Expired", "Stopped"])
