@@ -340,6 +340,8 @@ async def test_a_rate_limit_spreads_the_starts() -> None:
             await node.submit("echo", task_id=f"t{number}")
         await clock.advance(0.001)
         assert len(node.calls) == 5
+        why = await node.service.tasks.why(ACCOUNT, "echo", "t19")
+        assert (why.reason, why.ahead, "5 tasks a second" in why.sentence) == ("RateLimit", 14, True)
         await clock.advance(1)
         assert len(node.calls) == 10
         await clock.advance(2)

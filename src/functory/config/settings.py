@@ -91,6 +91,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     function_concurrency: Annotated[
         int, rules.count(1, 1_000_000, "Invocations of one function that may run at once; more wait in its queue.")
     ] = 100
+    function_task_rate: Annotated[
+        int, rules.count(0, 1_000_000, "Tasks of one function that may start per second; more wait. 0 = no limit.")
+    ] = 0
     queue_max: Annotated[int, rules.count(0, 1_000_000, "Invocations of one function that may wait; more is 429.")] = (
         1000
     )

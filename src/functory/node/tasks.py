@@ -7,6 +7,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from functory.blob.base import Blob
 from functory.clock import Clock
@@ -69,6 +70,7 @@ class NodeTasks:
         self._secret = secret
         self._jobs: set[asyncio.Task[None]] = set()
         self._reserved = reserved
+        self._limits = lru_cache(maxsize=1024)(self._make_limits)  # asked for twice per task
         self.queue = SqliteQueue(store.writer, store.readers, clock=clock)
         sinks: dict[Kind, Sink] = {}
         self.service = TaskService(
@@ -132,9 +134,13 @@ class NodeTasks:
     def _limits_of(self, account_id: str, function_name: str) -> Limits:
         """Tasks of a function run within the same limits as its calls."""
         reserved = self._reserved(account_id, function_name)
+        return self._limits(self._settings.function_concurrency if reserved is None else reserved)
+
+    def _make_limits(self, concurrency: int) -> Limits:
         return Limits(
-            concurrency=max(1, self._settings.function_concurrency if reserved is None else reserved),
+            concurrency=max(1, concurrency),
             account_concurrency=self._settings.account_concurrency,
+            rate_per_s=self._settings.function_task_rate,
         )
 
 

@@ -124,7 +124,7 @@ class Fair:
         line = self._lines.get(group)
         if line is None:
             line = self._lines[group] = Line(group, limits, now_ns)
-        elif line.limits != limits:
+        elif line.limits is not limits and line.limits != limits:
             full = line.window >= line.limits.concurrency
             line.limits = limits
             line.window = float(limits.concurrency) if full else min(line.window, float(limits.concurrency))

@@ -67,7 +67,7 @@ class Why(Answer, frozen=True, kw_only=True):
 
     status: str = ""
     reason: str = ""
-    """A stable word: Ended, Running, Delayed, Backoff, ConcurrencyLimit, InLine, Next."""
+    """A stable word: Ended, Running, Delayed, Backoff, ConcurrencyLimit, RateLimit, InLine, Next."""
     message: str = ""
     ahead: int = 0
     wait_ms: int = 0

@@ -57,7 +57,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
 
     state: TaskState
     reason: str
-    """A stable word: Ended, Running, Delayed, Backoff, ConcurrencyLimit, InLine, Next."""
+    """A stable word: Ended, Running, Delayed, Backoff, ConcurrencyLimit, RateLimit, InLine, Next."""
     sentence: str
     ahead: int = 0
     """Tasks before it in its function's line."""
@@ -231,6 +231,9 @@ def explain(place: Place, limits: Limits) -> Why:
     if place.slots >= limits.concurrency:
         sentence = f"its function runs {place.slots} tasks, as many as it may; {place.ahead} stand before it"
         return Why(state=row.state, reason="ConcurrencyLimit", sentence=sentence, ahead=place.ahead)
+    if limits.rate_per_s:
+        sentence = f"its function may start {limits.rate_per_s:g} tasks a second; {place.ahead} stand before it"
+        return Why(state=row.state, reason="RateLimit", sentence=sentence, ahead=place.ahead)
     if place.ahead:
         sentence = f"{place.ahead} tasks of its function stand before it"
         return Why(state=row.state, reason="InLine", sentence=sentence, ahead=place.ahead)

@@ -38,8 +38,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def node(*flags: str) -> Iterator[Server]:
-    """A Functory node with its default settings but for `flags`."""
+def node(*flags: str, environment: dict[str, str] | None = None) -> Iterator[Server]:
+    """A Functory node with its default settings but for `flags`; `environment` is added to ours."""
     with tempfile.TemporaryDirectory(prefix="functory-bench-") as folder:
         command = [
             sys.executable,
@@ -54,7 +54,9 @@ def node(*flags: str) -> Iterator[Server]:
             "warning",
             *flags,
         ]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, **(environment or {})}
+        )
         try:
             assert process.stdout is not None
             for line in process.stdout:
