@@ -105,6 +105,18 @@ def test_the_official_sdk_works_with_only_endpoint_and_keys_changed(
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
 
 
+def test_the_official_sdk_sees_every_field_and_filter_of_tasks(node: NodeProcess, sdk_python: Path) -> None:
+    done = subprocess.run(
+        [str(sdk_python), str(HERE / "tasks.py")],
+        env=_environment_of(node),
+        cwd=os.fspath(HERE),
+        capture_output=True,
+        text=True,
+        timeout=STEP_TIMEOUT_S,
+    )
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+
+
 def _zip(code: str) -> str:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
