@@ -132,7 +132,7 @@ def main() -> int:
     """Measures, prints, and answers 0 if every promise is kept."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=3)
-    options.add_argument("--seconds", type=float, default=3.0)
+    options.add_argument("--seconds", type=int, default=3, help="of each round; wrk counts whole ones")
     options.add_argument("--backlog", type=int, default=100_000, help="tasks in line of the function with a long line")
     options.add_argument("--peer-tasks", type=int, default=3000)
     options.add_argument("--no-peers", action="store_true", help="leave Celery and Dramatiq out")
