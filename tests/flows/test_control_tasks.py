@@ -298,6 +298,7 @@ async def test_a_dead_delivery_is_listed_sent_again_and_then_known(desk: Desk) -
     await no_retries(desk, "http://nobody.example/")
     await desk.ended("t1", payload=b"out")
     (dead,) = (await desk.get("/functory/v1/deliveries/dead"))["deliveries"]
+    assert (await desk.get(f"{TASKS}/t1"))["destinationStatus"] == "Failed"
     assert (dead["destination"], dead["status"], dead["error"]) == (
         "http://nobody.example/",
         "Failed",
@@ -310,6 +311,7 @@ async def test_a_dead_delivery_is_listed_sent_again_and_then_known(desk: Desk) -
         assert (answer.status_code, answer.json()) == (202, {"accepted": accepted})
         await desk.clock.advance(1)
     assert len(desk.sink.taken) == 1
+    assert (await desk.get(f"{TASKS}/t1"))["destinationStatus"] == "Succeeded"
     missing = await desk.call("POST", "/functory/v1/deliveries/redeliver", json={**given, "key": "999"})
     assert problem_of(missing)[0] == 404
     assert await desk.get("/functory/v1/deliveries/secret") == {"secret": f"of {kit.ACCOUNT}"}

@@ -16,7 +16,7 @@ from functory.model.task import DEAD, ENDED, WAITING, Task, TaskState, label
 from functory.queue import base
 from functory.queue.base import Group, Lane, Moved, Place, Query, Queue, Ref, Row
 from functory.queue.fair import Limits
-from functory.tasks import head
+from functory.tasks import edit, head
 from functory.tasks.accept import Accepted
 from functory.tasks.bodies import Bodies
 from functory.tasks.edit import NO_EDIT, Edit
@@ -105,6 +105,19 @@ class Tasks:
     async def get(self, account_id: str, function_name: str, task_id: str) -> Task:
         """One task with its history; `TaskNotFound`."""
         return to_task(await self._row(account_id, function_name, task_id))
+
+    async def told(self, account_id: str, function_name: str, task_id: str) -> TaskState | None:
+        """How the delivery to its destination stands; None if nobody is told, or it is no longer kept."""
+        row = await self._row(account_id, function_name, task_id)
+        rules = head.decode(row.head)
+        destination = rules.on_success if row.state is TaskState.SUCCEEDED else rules.on_failure
+        if not destination or row.state not in ENDED:
+            return None
+        group = Group(Lane.DELIVERY, account_id, destination)
+        last = delivery = await self._queue.get(group, str(row.id))
+        while delivery is not None and delivery.state in DEAD:  # it may have been sent again
+            last, delivery = delivery, await self._queue.get(group, edit.successor(delivery.key))
+        return (delivery or last).state if last is not None else None
 
     async def payload(self, task: Task) -> bytes:
         """What it was given; `StorageCorrupt`."""

@@ -90,6 +90,8 @@ class AsyncTasksRoom:
         task = await self._tasks.get(call.account_id, name, call.params["taskId"])
         shown = await self._shown(task, with_payload=True)
         await _fill(shown, "returnPayload", self._tasks.result(task))
+        told = await self._tasks.told(call.account_id, name, task.task_id)
+        shown["destinationStatus"] = label(told) if told is not None else ""
         return calls.answer(shown)
 
     async def stop(self, call: Call) -> Response:
@@ -128,7 +130,7 @@ def show(task: Task, *, region: str) -> dict[str, Any]:
         "taskErrorMessage": task.error,
         "taskPayload": "",
         "returnPayload": "",
-        "destinationStatus": _destination_status(task),
+        "destinationStatus": _destination_planned(task),
         "events": [
             {"eventId": number, "status": label(event.state), "timestamp": event.at_ms, "eventDetail": event.detail}
             for number, event in enumerate(task.events, 1)
@@ -147,8 +149,8 @@ async def _fill(shown: dict[str, Any], field: str, load: Awaitable[bytes]) -> No
         shown[f"{field}Error"] = str(damage)
 
 
-def _destination_status(task: Task) -> str:
-    """Whether somebody is told of the end. The record itself is written with the end, so it is never merely planned."""
+def _destination_planned(task: Task) -> str:
+    """Whether somebody is told of the end; lists say no more. The record itself is written with the end."""
     destination = task.on_success if task.state is TaskState.SUCCEEDED else task.on_failure
     return "Enqueued" if destination and task.state in ENDED else ""
 
