@@ -3,9 +3,10 @@
 1  news (a put, a delay that is over) or a free place → plan who is next (`queue.fair`)
 2  lease a batch; each row goes to `handler.run`, which answers later with `finish(leased, move)`
 3  moves gather for one turn of the loop and are settled in one commit; their places are free at once, as the queue
-   keeps the order of calls
+   keeps the order of calls (`queue.flights`)
 4  meanwhile: leases are kept by heartbeats, in batches, by this loop and never by user code
-5  the sweep lets delayed rows in and finds what is too old or was lost; the handler decides what becomes of it
+5  the sweep (`queue.sweeper`) lets delayed rows in and finds what is too old or was lost; the handler decides what
+   becomes of it
 
 A start takes back what earlier starts of this node held. A stop leases no more, waits with a limit, and hands back what
 is left. If the store cannot be written, results are kept and settled again; nothing is dropped but what lost its lease.
@@ -22,19 +23,15 @@ import msgspec
 
 from functory.clock import Clock
 from functory.model import errors
-from functory.model.task import TaskState
 from functory.observe.logs import fields
-from functory.queue import base
-from functory.queue.base import Grant, Group, Leased, Move, Moved, Queue, Ref, Want
+from functory.queue.base import Grant, Group, Leased, Move, Queue, Want
 from functory.queue.fair import Fair
+from functory.queue.flights import HEARTBEATS_PER_LEASE, Flights
 from functory.queue.handler import Handler
 from functory.queue.sweeper import Sweeper, failure_of
 from functory.queue.timers import Timers
 
 log = logging.getLogger("functory.queue")
-
-HEARTBEATS_PER_LEASE = 4
-_STOPS = "handed back: the node stops"
 
 
 class PumpConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,22 +51,6 @@ class PumpConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise errors.InvalidArgument(f"a lease of {self.lease_ms} ms for {self.capacity} rows is not possible")
 
 
-HEARTBEATS_PER_LEASE = 4
-SWEEPS_PER_LEASE = 2
-
-
-class _Flight:
-    """A row in our hands."""
-
-    __slots__ = ("beat_ms", "leased", "move", "stopping")
-
-    def __init__(self, leased: Leased, now_ms: int) -> None:
-        self.leased = leased
-        self.beat_ms = now_ms
-        self.move: Move | None = None  # its end, once it is known
-        self.stopping = False
-
-
 class Pump:
     """A Service. `owner` is unique per start and begins with `node`, which is the same for all starts of one node."""
 
@@ -86,9 +67,17 @@ class Pump:
         self._clock = clock
         self._config = config
         self._fair = Fair(handler.limits, config.capacity)
-        self._flights: dict[int, _Flight] = {}
+        self._flights = Flights(
+            queue,
+            handler,
+            lane=lane,
+            clock=clock,
+            lease_ms=config.lease_ms,
+            retry_s=config.retry_s,
+            freed=self._fair.ended,
+            changed=self._changed,
+        )
         self._taken = 0  # planned or reserved, but not yet in flight
-        self._ended: list[_Flight] = []
         self._leasing = False
         self._turn_due = False
         self._timers = Timers(clock)
@@ -99,15 +88,12 @@ class Pump:
             clock=clock,
             lease_ms=config.lease_ms,
             retry_s=config.retry_s,
-            beat=self._beat,
+            beat=self._flights.beat,
             joined=self._joined,
             ours=self._flights.__contains__,
         )
         self._idle = asyncio.Event()
         self._running = False
-        self._closed = False
-        self.fenced = 0
-        """Ends that came after the lease was lost, and changed nothing."""
 
     # --- life ---------------------------------------------------------------------------------------------------------
 
@@ -115,8 +101,9 @@ class Pump:
         """Take back what earlier starts held, see who waits, begin."""
         await self._sweeper.take_back(self._node, self._owner)
         lines = await self._queue.lines(self._lane)
-        self._timers, self._closed, self._running = Timers(self._clock), False, True
-        self._timers.every("beat", self._config.lease_ms / HEARTBEATS_PER_LEASE / 1000, self._beat)
+        self._timers, self._running = Timers(self._clock), True
+        self._flights.open()
+        self._timers.every("beat", self._config.lease_ms / HEARTBEATS_PER_LEASE / 1000, self._flights.beat)
         await self._sweeper.start()
         self._joined(lines)
 
@@ -130,10 +117,9 @@ class Pump:
             timer = self._clock.call_later(self._config.grace_s, self._idle.set)
             await self._idle.wait()
             timer.cancel()
-        self._closed = True
         self._timers.end()
         await self._sweeper.stop()
-        await self._hand_back()
+        await self._flights.hand_back()
 
     @property
     def owner(self) -> str:
@@ -144,6 +130,11 @@ class Pump:
     def in_flight(self) -> int:
         """Rows held now."""
         return len(self._flights)
+
+    @property
+    def fenced(self) -> int:
+        """Ends that came after the lease was lost, and changed nothing."""
+        return self._flights.fenced
 
     # --- rows that need not stand in line -----------------------------------------------------------------------------
 
@@ -162,7 +153,7 @@ class Pump:
     def began(self, leased: Leased) -> None:
         """The reserved row is stored: run it."""
         self._taken -= 1
-        self._fly(leased, self._queue.now_ms())
+        self._flights.begin(leased, self._queue.now_ms())
 
     def cancel(self, group: Group) -> None:
         """The reserved row was not stored."""
@@ -175,13 +166,7 @@ class Pump:
 
     def finish(self, leased: Leased, move: Move) -> None:
         """What became of a row that `run` was given."""
-        flight = self._flights.get(leased.id)
-        if flight is None or flight.leased is not leased or flight.move is not None:
-            self.fenced += 1
-            return
-        flight.move = move
-        self._ended.append(flight)
-        self._soon()
+        self._flights.finish(leased, move)
 
     def throttled(self, group: Group, pause_s: float) -> None:
         """The platform refused a row of the group: be modest for a while."""
@@ -194,13 +179,7 @@ class Pump:
 
     def stop_row(self, id_: int) -> bool:
         """The row is to be stopped, and the queue knows. False if it is not held here."""
-        flight = self._flights.get(id_)
-        if flight is None or flight.move is not None:
-            return False
-        if not flight.stopping:
-            flight.stopping = True
-            self._handler.stop(flight.leased)
-        return True
+        return self._flights.stop_row(id_)
 
     def _joined(self, groups: Iterable[Group]) -> None:
         """These groups have rows in line. In a fixed order, so that a seed decides everything."""
@@ -220,11 +199,7 @@ class Pump:
 
     def _turn(self) -> None:
         self._turn_due = False
-        if self._ended:
-            ended, self._ended = self._ended, []
-            for flight in ended:
-                self._fair.ended(flight.leased.group)
-            self._settle(ended)
+        self._flights.settle_ended()
         if self._running and not self._leasing:
             self._lease()
 
@@ -260,7 +235,7 @@ class Pump:
         now = self._queue.now_ms()
         for leased in grant.result().leased:
             given[leased.group] = given.get(leased.group, 0) + 1
-            self._fly(leased, now)
+            self._flights.begin(leased, now)
         for group in grant.result().empty:
             self._fair.left(group)
         short = False
@@ -284,125 +259,13 @@ class Pump:
             self._complain("Work cannot be leased; it waits and is tried again", failure)
             self._timers.at("turn", self._config.retry_s, self._turn)
 
-    def _fly(self, leased: Leased, now_ms: int) -> None:
-        if self._closed:  # it came after the stop had handed everything back
-            self._queue.settle([base.release(leased, detail=_STOPS)]).add_done_callback(failure_of)
-            return
-        old = self._flights.get(leased.id)
-        if old is not None:  # its lease was lost and came back to us: the first one does not count
-            self._abandon(old)
-        flight = self._flights[leased.id] = _Flight(leased, now_ms)
-        try:
-            self._handler.run(leased)
-        except Exception as failure:
-            log.exception("Work cannot be begun", extra=fields("run", key=leased.key))
-            if flight.move is None:
-                self.finish(leased, base.release(leased, delay_ms=1000, detail=f"cannot be begun: {failure}"))
-
-    # --- settling -----------------------------------------------------------------------------------------------------
-
-    def _settle(self, flights: Sequence[_Flight]) -> None:
-        moves = [flight.move for flight in flights if flight.move is not None]
-        try:
-            settled = self._queue.settle(moves)
-        except errors.FunctoryError as failure:
-            self._settle_failed(flights, failure)
-            return
-        settled.add_done_callback(partial(self._settled, flights))
-
-    def _settled(self, flights: Sequence[_Flight], settled: asyncio.Future[Sequence[Moved]]) -> None:
-        failure = failure_of(settled)
-        if failure is not None:
-            self._settle_failed(flights, failure)
-            return
-        stopped: list[_Flight] = []
-        for flight, moved in zip(flights, settled.result(), strict=True):
-            if moved is Moved.STOPPING:
-                # Somebody asked to stop it before it came to its end: that stands.
-                flight.move = self._handler.stopped(flight.leased)
-                stopped.append(flight)
-                continue
-            if moved is Moved.FENCED:
-                self.fenced += 1
-                log.info("An end came after its lease was lost", extra=fields("fenced", key=flight.leased.key))
-            if self._flights.get(flight.leased.id) is flight:
-                del self._flights[flight.leased.id]
-        if stopped:
-            self._settle(stopped)
-        self._look_idle()
-        if self._fair.has_turns:
-            self._soon()
-
-    def _settle_failed(self, flights: Sequence[_Flight], failure: BaseException) -> None:
-        self._complain("Ends of work cannot be stored; they are kept and tried again", failure)
-
-        def again() -> None:
-            ours = [flight for flight in flights if self._flights.get(flight.leased.id) is flight]
-            # Each for itself: one that can never be stored must not keep the others from it.
-            for flight in ours:
-                self._settle([flight])
-
-        self._clock.call_later(self._config.retry_s, again)
-
-    # --- heartbeats ---------------------------------------------------------------------------------------------------
-
-    def _beat(self) -> None:
-        """Keep the leases that are not fresh."""
-        now = self._queue.now_ms()
-        fresh = now - self._config.lease_ms // HEARTBEATS_PER_LEASE // 2
-        flights = [flight for flight in self._flights.values() if flight.beat_ms <= fresh]
-        if not flights:
-            return
-        try:
-            kept = self._queue.extend([_ref(flight) for flight in flights], lease_ms=self._config.lease_ms)
-        except errors.FunctoryError:
-            return
-        kept.add_done_callback(partial(self._kept, flights, now))
-
-    def _kept(self, flights: Sequence[_Flight], now_ms: int, kept: asyncio.Future[Sequence[TaskState | None]]) -> None:
-        failure = failure_of(kept)
-        if failure is not None:
-            self._complain("Leases cannot be kept; another beat follows", failure)
-            return
-        for flight, state in zip(flights, kept.result(), strict=True):
-            if self._flights.get(flight.leased.id) is not flight:
-                continue
-            if state is None and flight.move is None:
-                self._abandon(flight)
-            elif state is TaskState.STOPPING:
-                self.stop_row(flight.leased.id)
-            flight.beat_ms = now_ms
-
-    def _abandon(self, flight: _Flight) -> None:
-        """Its lease is lost: somebody else has the row, or will have it."""
-        log.warning("A lease was lost; its result will not count", extra=fields("lost", key=flight.leased.key))
-        self.fenced += 1
-        del self._flights[flight.leased.id]
-        if flight.move is None:
-            self._fair.ended(flight.leased.group)
-            self._handler.abandon(flight.leased)
-        self._look_idle()
-        self._soon()
-
-    # --- the stop -----------------------------------------------------------------------------------------------------
-
-    async def _hand_back(self) -> None:
-        """What did not end in time goes back in line, as if it had not been leased."""
-        flights = list(self._flights.values())
-        self._flights.clear()
-        for flight in flights:
-            if flight.move is None:
-                self._handler.abandon(flight.leased)
-        moves = [flight.move or self._back(flight) for flight in flights]
-        if moves:
-            await self._queue.settle(moves)
-
-    def _back(self, flight: _Flight) -> Move:
-        if flight.stopping:
-            return self._handler.stopped(flight.leased)
-        return base.release(flight.leased, detail=_STOPS)
-
     # --- plumbing -----------------------------------------------------------------------------------------------------
+
+    def _changed(self) -> None:
+        """An end is to be stored, or a row has left our hands."""
+        self._look_idle()
+        if self._flights.ending or self._fair.has_turns:
+            self._soon()
 
     def _look_idle(self) -> None:
         if not self._running and not self._flights and not self._leasing and not self._taken:
@@ -410,7 +273,3 @@ class Pump:
 
     def _complain(self, sentence: str, failure: BaseException) -> None:
         log.error(sentence, extra=fields("queue_failure", lane=self._lane, reason=failure))
-
-
-def _ref(flight: _Flight) -> Ref:
-    return Ref(flight.leased.id, flight.leased.epoch)
