@@ -12,7 +12,6 @@ import asyncio
 import selectors
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
 
 from functory.clock import Timer
 from functory.testing.clock import START_MS
@@ -61,6 +60,28 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.close()
 
 
+class VirtualTimer:
+    """A call that is still to come. `functory.clock.Timer`."""
+
+    __slots__ = ("_callback", "_clock", "handle")
+
+    handle: asyncio.TimerHandle
+
+    def __init__(self, clock: VirtualClock, callback: Callable[[], None]) -> None:
+        self._clock = clock
+        self._callback: Callable[[], None] | None = callback
+
+    def cancel(self) -> None:
+        """It shall not come, not even if it is due and only held."""
+        self._callback = None
+        self.handle.cancel()
+
+    def ring(self) -> None:
+        """It is due."""
+        if self._callback is not None and not self._clock.keeps(self):
+            self._callback()
+
+
 class VirtualClock:
     """A `functory.clock.Clock` on a virtual loop. Two of them may disagree about the wall time."""
 
@@ -68,6 +89,7 @@ class VirtualClock:
         self._loop = loop
         self._offset_ms = START_MS
         self._dead = False
+        self._held: list[VirtualTimer] | None = None
 
     def now_ms(self) -> int:
         """Wall clock, milliseconds since 1970."""
@@ -83,7 +105,9 @@ class VirtualClock:
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` then, unless this clock's owner is dead by then."""
-        return self._loop.call_later(delay_s, self._call, callback)
+        timer = VirtualTimer(self, callback)
+        timer.handle = self._loop.call_later(delay_s, timer.ring)
+        return timer
 
     async def sleep(self, delay_s: float) -> None:
         """Return then."""
@@ -97,6 +121,18 @@ class VirtualClock:
         """Its owner is dead: no timer of it comes any more."""
         self._dead = True
 
-    def _call(self, callback: Callable[[], None]) -> Any:
-        if not self._dead:
-            callback()
+    def hold(self) -> None:
+        """Its owner stands still, as a stopped process does: what is due waits."""
+        self._held = []
+
+    def let_go(self) -> list[Callable[[], None]]:
+        """Its owner goes on: what has come due meanwhile, in order, to be called now."""
+        held, self._held = self._held or [], None
+        return [timer.ring for timer in held]
+
+    def keeps(self, timer: VirtualTimer) -> bool:
+        """Whether a timer that is due must wait, or need not ring any more."""
+        if self._held is not None:
+            self._held.append(timer)
+            return True
+        return self._dead
