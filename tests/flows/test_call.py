@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from functory.clock import SystemClock
+from functory.instances import heldup
 from functory.instances.pools import PoolsConfig
 from functory.invoke.admit import AdmitConfig
 from functory.model import errors
@@ -164,6 +166,47 @@ async def test_a_call_past_its_deadline_is_answered_and_its_instance_killed() ->
         records = await node.flushed()
     assert records[0].status is Status.TIMEOUT
     assert 1000 <= records[0].billed_ms < 1500
+
+
+class HeldUp(SystemClock):
+    """The machine's clock, of a process that can stand still."""
+
+    def __init__(self) -> None:
+        self._still_ns = 0
+        self.monotonic_ns = lambda: time.monotonic_ns() + self._still_ns
+
+    def stand_still(self, seconds: int) -> None:
+        self._still_ns += seconds * 1_000_000_000
+
+
+async def test_what_was_answered_while_the_node_stood_still_counts_although_its_deadline_is_over() -> None:
+    clock = HeldUp()
+
+    async def answer(asked: Asked) -> bytes:
+        asked.instance.send(asked.stream, wire.Type.RESP, wire.Flag.END, 0, b"", b"in time")
+        clock.stand_still(60)
+        node.pools._tick()  # as timers do that are long due: before anything that lies in the pipe is read
+        await asyncio.Event().wait()
+        return b""
+
+    async with edge(answer, make_function(timeout_s=5), clock=clock) as node:
+        assert (await node.call("echo")).body == b"in time"
+        assert node.spawner.killed == []
+
+
+async def test_who_really_overran_while_the_node_stood_still_is_ended_a_moment_after_it_goes_on() -> None:
+    clock = HeldUp()
+
+    async def hang(asked: Asked) -> bytes:
+        clock.stand_still(60)
+        await asyncio.Event().wait()
+        return b""
+
+    async with edge(hang, make_function(timeout_s=5), clock=clock) as node:
+        begin = time.monotonic_ns()
+        assert (await node.call("echo")).headers["x-fc-error-type"] == "FunctionTimeout"
+        assert heldup.REPRIEVE_NS <= time.monotonic_ns() - begin < 3_000_000_000
+        assert len(node.spawner.killed) == 1
 
 
 async def test_a_crash_is_named_and_the_next_call_gets_a_new_instance() -> None:

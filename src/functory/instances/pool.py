@@ -370,12 +370,15 @@ class Pool:
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
-    def tick(self, now_ns: int, *, queue_wait_ns: int) -> None:
-        """Every few milliseconds while anything runs, starts or waits: deadlines, waits that are too long, scale."""
+    def tick(self, judged_ns: int, *, queue_wait_ns: int) -> None:
+        """Every few milliseconds while anything runs, starts or waits: deadlines, waits that are too long, scale.
+
+        What is over by `judged_ns` is ended: now, or 0 while nothing can be judged (`heldup`).
+        """
         for instance in list(self.instances.values()):
             if instance.state in (InstanceState.BUSY, InstanceState.STARTING):
-                instance.expire(now_ns)
-        while self.waiting and now_ns - self.waiting[0][0].accepted_ns > queue_wait_ns and not self._starting:
+                instance.expire(judged_ns)
+        while self.waiting and judged_ns - self.waiting[0][0].accepted_ns > queue_wait_ns and not self._starting:
             _, pending = self.waiting.popleft()
             pending.resolve(
                 Outcome(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from functory.clock import Clock, Timer
-from functory.instances import evict, failures
+from functory.instances import evict, failures, heldup
 from functory.instances.instance import InstanceLimits
 from functory.instances.pool import Pool, Prepare
 from functory.model.function import Function
@@ -18,6 +18,7 @@ from functory.spawner.client import Spawner
 
 TICK_S = 0.01
 """Deadlines are kept to this, at no cost per call."""
+TICK_NS = round(TICK_S * 1e9)
 SWEEP_S = 1.0
 
 
@@ -48,6 +49,8 @@ class Pools:
         self._old: set[Pool] = set()
         self._alive = 0
         self._ticking: Timer | None = None
+        self._tick_ns = 0
+        self._judge_ns = 0
         self._sweeping: Timer | None = None
         self._stopping = False
         self._stopped = asyncio.Event()
@@ -85,7 +88,7 @@ class Pools:
                 return resolved(failures.system("the node is stopping"))
             pool = self._pool_for(function)
         if self._ticking is None:
-            self._ticking = self._clock.call_later(TICK_S, self._tick)
+            self._tick_soon(self._clock.monotonic_ns())
         return pool.submit(invocation)
 
     def observe_run(self, function: Function, duration_ns: int) -> None:
@@ -143,7 +146,7 @@ class Pools:
         if not minimum and pool.empty:
             self._emptied(pool)
         if self._ticking is None and not pool.quiet:
-            self._ticking = self._clock.call_later(TICK_S, self._tick)
+            self._tick_soon(self._clock.monotonic_ns())
 
     def adopt(self, function: Function) -> bool:
         """A revision that instances of the one before may serve as well; whether there was a pool to take it."""
@@ -229,15 +232,24 @@ class Pools:
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
+    def _tick_soon(self, now_ns: int) -> None:
+        self._tick_ns = now_ns + TICK_NS
+        self._ticking = self._clock.call_later(TICK_S, self._tick)
+
     def _tick(self) -> None:
         now = self._clock.monotonic_ns()
+        self._judge_ns = heldup.judge_from_ns(self._tick_ns, now, self._judge_ns)
+        judged_ns = now if now >= self._judge_ns else 0
         wait_ns = int(self._config.queue_wait_s * 1e9)
         busy = False
         for pool in (*self._pools.values(), *self._old):
             if not pool.quiet:
                 busy = True
-                pool.tick(now, queue_wait_ns=wait_ns)
-        self._ticking = self._clock.call_later(TICK_S, self._tick) if busy else None
+                pool.tick(judged_ns, queue_wait_ns=wait_ns)
+        if busy:
+            self._tick_soon(now)
+        else:
+            self._ticking = None
 
     def _sweep(self) -> None:
         now = self._clock.monotonic_ns()
