@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from faults.forgetful import Disk, ForgetfulLayer
+from functory.store.sqlite import connect
+
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
@@ -22,3 +25,14 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("cannot be shown here: this machine does not allow mounts")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    """A disk, under a store that moves its log into the file very often."""
+    often = connect.WRITER.replace("wal_autocheckpoint = 1000", "wal_autocheckpoint = 6")
+    assert often != connect.WRITER
+    monkeypatch.setattr(connect, "WRITER", often)
+    layer = ForgetfulLayer(disk := Disk())
+    yield disk
+    layer.unregister()

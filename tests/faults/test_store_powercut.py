@@ -1,20 +1,19 @@
 """Power cuts: whatever the disk had not been told to keep may be gone, in any mixture. What was acknowledged is there.
 
-A file layer under SQLite remembers which writes were not yet synced. A cut keeps what was, and of the rest a random
-part: some writes whole, some torn, some not at all. The image is opened with the ordinary file layer.
+The disk is `forgetful.Disk`. What a cut leaves is opened with the ordinary file layer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import apsw
 import pytest
 
+from faults.forgetful import Disk, ForgetfulLayer
 from functory.clock import SystemClock
 from functory.lifecycle import running
 from functory.store import cipher
@@ -23,87 +22,6 @@ from functory.testing.checks import samples
 
 CUTS = 250
 WRITERS = 12
-SECTOR = 512
-
-
-class Disk:
-    """What is durable of each file, and what was written since, in order: (offset, data), or (size, None) to cut it."""
-
-    def __init__(self) -> None:
-        self.durable: dict[str, bytearray] = {}
-        self.pending: dict[str, list[tuple[int, bytes | None]]] = {}
-        self.on_change: Callable[[], None] = lambda: None
-
-    def change(self, name: str, offset: int, data: bytes | None) -> None:
-        self.pending.setdefault(name, []).append((offset, data))
-        self.on_change()
-
-    def sync(self, name: str) -> None:
-        self.on_change()
-        image = self.durable.setdefault(name, bytearray())
-        for offset, data in self.pending.pop(name, []):
-            apply(image, offset, data)
-
-    def delete(self, name: str) -> None:
-        self.durable.pop(name, None)
-        self.pending.pop(name, None)
-
-    def after_a_cut(self, chance: random.Random) -> dict[str, bytes]:
-        """What the files may hold if the power goes now."""
-        images: dict[str, bytes] = {}
-        for name in self.durable.keys() | self.pending.keys():
-            image = bytearray(self.durable.get(name, b""))
-            luck = chance.choice([0.0, 0.1, 0.5, 0.9, 1.0])
-            for offset, data in self.pending.get(name, []):
-                if chance.random() < luck:
-                    torn = data if data is None or chance.random() < 0.8 else data[: SECTOR * chance.randrange(9)]
-                    apply(image, offset, torn)
-            images[name] = bytes(image)
-        return images
-
-
-def apply(image: bytearray, offset: int, data: bytes | None) -> None:
-    if data is None:
-        del image[offset:]
-        return
-    if len(image) < offset:
-        image.extend(bytes(offset - len(image)))
-    image[offset : offset + len(data)] = data
-
-
-class ForgetfulFile(apsw.VFSFile):
-    def __init__(self, disk: Disk, name: str | apsw.URIFilename | None, flags: list[int]) -> None:
-        super().__init__("", name, flags)
-        self._disk = disk
-        path = name.filename() if isinstance(name, apsw.URIFilename) else str(name)
-        self._name = Path(path).name
-
-    def xWrite(self, data: bytes, offset: int) -> None:
-        super().xWrite(data, offset)
-        self._disk.change(self._name, offset, bytes(data))
-
-    def xTruncate(self, newsize: int) -> None:
-        super().xTruncate(newsize)
-        self._disk.change(self._name, newsize, None)
-
-    def xSync(self, flags: int) -> None:
-        super().xSync(flags)
-        self._disk.sync(self._name)
-
-
-class ForgetfulLayer(apsw.VFS):
-    NAME = "forgetful"
-
-    def __init__(self, disk: Disk) -> None:
-        self._disk = disk
-        super().__init__(self.NAME, "", iVersion=3)
-
-    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
-        return ForgetfulFile(self._disk, name, flags)
-
-    def xDelete(self, filename: str, syncdir: bool) -> None:
-        super().xDelete(filename, syncdir)
-        self._disk.delete(Path(filename).name)
 
 
 class Cut(NamedTuple):
@@ -111,17 +29,6 @@ class Cut(NamedTuple):
 
     files: dict[str, bytes]
     acknowledged: list[str]
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
-    """A disk, under a store that moves its log into the file very often."""
-    often = connect.WRITER.replace("wal_autocheckpoint = 1000", "wal_autocheckpoint = 6")
-    assert often != connect.WRITER
-    monkeypatch.setattr(connect, "WRITER", often)
-    layer = ForgetfulLayer(disk := Disk())
-    yield disk
-    layer.unregister()
 
 
 async def write_until_cut(disk: Disk, folder: Path, seed: int) -> list[Cut]:

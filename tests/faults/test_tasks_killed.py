@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import random
 import signal
 import sys
 import threading
 import time
-import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from e2e.node_process import NodeProcess
+from faults.functions import make
 from faults.witness import Witness
 from functory.model.task import TaskState
 from functory.sdk import ApiError, Client, ConnectionFailed
@@ -45,19 +43,6 @@ async def handler(event, context):
 """
 ECHO = "def handler(event, context):\n    return b''\n"
 POISON = "import os, signal\n\ndef handler(event, context):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
-
-
-def make(client: Client, name: str, code: str, *, concurrency: int = 1, **config: object) -> str:
-    """A function with an asynchronous configuration; its ARN."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        archive.writestr("index.py", code)
-    fields = {"runtime": "python3", "handler": "index.handler", "instanceConcurrency": concurrency}
-    arn = client.functions.create(name, fields, out.getvalue()).function_arn
-    if config:
-        path = f"/2023-03-30/functions/{name}/async-invoke-config"
-        client._transport.call("PutAsyncInvokeConfig", "PUT", path, body=msgspec.json.encode(config))
-    return arn
 
 
 class Submitter:
