@@ -10,6 +10,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -113,20 +114,28 @@ def test_a_damaged_payload_fails_its_task_which_names_the_checksum(node: NodePro
     assert re.search(r"has CRC-32 [0-9a-f]{8} instead of [0-9a-f]{8}", task.task_error_message)
 
 
-def test_the_same_id_from_many_clients_at_once_is_one_task(node: NodeProcess, client: Client) -> None:
+def test_the_same_ids_from_64_clients_at_once_are_one_task_each(node: NodeProcess, client: Client) -> None:
     make(client, "once", ECHO)
+    clients, ids = 64, [f"the-one-{number}" for number in range(8)]
+    all_there = threading.Barrier(clients)
 
-    def submit(number: int) -> str:
+    def submit(number: int) -> list[str]:
+        said = []
         with Client(node.credentials) as own:
-            try:
-                return own.submit("once", str(number), task_id="the-one").task_id
-            except ApiError as refused:
-                return f"{refused.status} {refused.code}"
+            for task_id in ids:
+                all_there.wait(PATIENCE_S)
+                try:
+                    said.append(own.submit("once", str(number), task_id=task_id).task_id)
+                except ApiError as refused:
+                    said.append(f"{refused.status} {refused.code}")
+        return said
 
-    with ThreadPoolExecutor(16) as threads:
-        said = sorted(threads.map(submit, range(32)))
-    assert said == ["409 StatefulAsyncInvocationAlreadyExists"] * 31 + ["the-one"]
-    assert client.tasks.wait("once", "the-one", PATIENCE_S).succeeded
+    with ThreadPoolExecutor(clients) as threads:
+        said = list(threads.map(submit, range(clients)))
+    for task_id, answers in zip(ids, zip(*said, strict=True), strict=True):
+        assert sorted(answers) == ["409 StatefulAsyncInvocationAlreadyExists"] * (clients - 1) + [task_id]
+        assert client.tasks.wait("once", task_id, PATIENCE_S).succeeded
+    assert {one.task_id for one in client.tasks.list("once")} == set(ids)
 
 
 @pytest.mark.parametrize(

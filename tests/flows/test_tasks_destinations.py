@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import ipaddress
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,13 +17,16 @@ import pytest
 from functory.model import errors
 from functory.model.invocation import Invocation, Outcome, Pending, Status
 from functory.model.task import TaskState
-from functory.queue.base import Group, Lane, Query
+from functory.queue.base import Group, Lane, Query, Row
+from functory.queue.pump import PumpConfig
 from functory.sinks import allowed
 from functory.sinks import base as sinks
 from functory.sinks.base import Kind
+from functory.sinks.function import MAX_HOPS
 from functory.sinks.http import HttpSink
 from functory.sinks.reach import Reach
-from functory.testing.clock import JumpingClock
+from functory.tasks.service import TaskConfig
+from functory.testing.clock import JumpingClock, settle
 from functory.testing.tasks import ACCOUNT, Behave, TaskNode, failed, ok, task_node
 
 TOLD = "acs:fc:local::functions/told"
@@ -142,13 +145,14 @@ class Listener:
         self.answers: list[bytes] = []
         self.requests: list[tuple[str, dict[str, str], bytes]] = []
         self.url = ""
+        self.answer_now: Callable[[], bytes] = lambda: b"HTTP/1.1 204 No Content\r\n\r\n"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         body = await reader.readexactly(int(headers["content-length"]))
         self.requests.append((head[0], headers, body))
-        writer.write(self.answers.pop(0) if self.answers else b"HTTP/1.1 204 No Content\r\n\r\n")
+        writer.write(self.answers.pop(0) if self.answers else self.answer_now())
         await writer.drain()
         writer.close()
         await writer.wait_closed()
@@ -337,3 +341,59 @@ async def test_a_qualifier_has_its_own_configuration_else_that_of_the_function()
 def test_function_destinations_may_leave_out_the_account_and_name_a_qualifier() -> None:
     assert sinks.parse("acs:fc:::functions/f").function_name == "f"
     assert sinks.parse("acs:fc:cn-hangzhou:123:functions/f/prod").qualifier == "prod"
+
+
+# --- circles ----------------------------------------------------------------------------------------------------------
+
+
+async def test_functions_that_tell_each_other_in_a_circle_end_as_a_dead_letter_that_says_so() -> None:
+    clock = JumpingClock()
+    async with task_node(clock=clock) as node:
+        for name, to in (("a", "b"), ("b", "c"), ("c", "a")):
+            await node.configure(name, on_success=f"acs:fc:local::functions/{to}")
+        await node.submit("a", task_id="t")
+        first = await a_dead_one(node)
+        assert len(node.calls) == MAX_HOPS + 1
+        assert "form a circle" in first.error
+        assert await node.service.tasks.redrive.delivery(ACCOUNT, first.group.name, first.key)
+        second = await a_dead_one(node, other_than=first.key)
+        assert len(node.calls) == MAX_HOPS + 2, "sent again by hand it goes on"
+        assert "8388608" in second.error, "each message holds the one before, twice as long: that ends it too"
+
+
+async def a_dead_one(node: TaskNode, *, other_than: str = "") -> Row:
+    """A dead delivery, once there is one."""
+    async with asyncio.timeout(20):
+        while True:
+            for row in (await node.service.tasks.redrive.dead(ACCOUNT)).rows:
+                if row.key != other_than:
+                    return row
+            await settle()
+
+
+# --- an hour ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_url_that_is_down_for_an_hour_is_told_once_it_is_back_and_no_end_is_lost() -> None:
+    """A real server, which answers 503 for an hour of the clock that the queue goes by."""
+    clock, count = JumpingClock(), 8
+    async with listening() as listener:
+        back_ms = clock.now_ms() + 3_600_000
+        listener.answer_now = lambda: answer("200 Fine" if clock.now_ms() >= back_ms else "503 Down")
+        rare = PumpConfig(lease_ms=300_000)  # fewer heartbeats to live through
+        sink = http_sink(clock)
+        async with task_node(
+            clock=clock, sinks={Kind.HTTP: sink}, config=TaskConfig(pump=rare, deliveries=rare)
+        ) as node:
+            await node.configure("echo", on_success=listener.url)
+            for number in range(count):
+                await node.submit("echo", task_id=f"t{number}")
+            async with clock.jumping(grace_s=0.005):
+                assert await settled(node, count, listener.url) == [TaskState.SUCCEEDED] * count
+            assert clock.now_ms() >= back_ms
+            assert clock.now_ms() < back_ms + 2 * 60_000, "pauses grow to a minute at most"
+            rows = await node.queue.list(Query(group=Group(Lane.DELIVERY, ACCOUNT, listener.url), limit=count))
+    tried = sum(row.attempts for row in rows)
+    assert 60 * count < tried < 200 * count, "about every half minute, each"
+    assert len(listener.requests) == tried
+    assert len({headers["x-functory-delivery"] for _, headers, _ in listener.requests}) == count

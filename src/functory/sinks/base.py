@@ -65,6 +65,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
     """JSON."""
     trace_parent: str = ""
+    hops: int = 0
+    """How many destinations led to the task that this tells of: functions that tell functions may go round."""
 
 
 class Undeliverable(Exception):

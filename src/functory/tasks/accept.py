@@ -51,6 +51,8 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """0 first, 9 last (ours)."""
     trace_parent: str = ""
     rerun_of: str = ""
+    hops: int = 0
+    """How many destinations led here."""
     by_platform: bool = False
     """The platform's own, as deliveries are: its payload may be as long as results make it."""
 
@@ -190,7 +192,9 @@ class Accept:
             priority=submission.priority,
             request_id=request_id,
             qualifier=submission.qualifier,
-            head=head.encode(config, trace_parent=submission.trace_parent, rerun_of=submission.rerun_of),
+            head=head.encode(
+                config, trace_parent=submission.trace_parent, rerun_of=submission.rerun_of, hops=submission.hops
+            ),
             payload=payload,
             owner=self._places.owner if at_once else "",
             lease_ms=self._places.lease_ms if at_once else 0,

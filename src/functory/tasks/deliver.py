@@ -124,12 +124,14 @@ class Deliver:
 
     async def _delivery(self, leased: Leased) -> Delivery:
         task = await self._letters.task_of(leased)
+        rules, again = head.decode(task.head), leased.key != str(task.id)
         return Delivery(
-            id=f"{task.id}-{leased.key}" if leased.key != str(task.id) else str(task.id),
+            id=f"{task.id}-{leased.key}" if again else str(task.id),
             account_id=leased.group.account_id,
             destination=leased.group.name,
             body=await self._letters.body(leased, task),
-            trace_parent=head.decode(task.head).trace_parent,
+            trace_parent=rules.trace_parent,
+            hops=0 if again else rules.hops,  # who sends it again by hand means it
         )
 
     def _again(self, leased: Leased, error: str, retry_after_ms: int) -> None:

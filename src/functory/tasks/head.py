@@ -23,16 +23,18 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     trace_parent: str = ""
     rerun_of: str = ""
     """The task that this one repeats."""
+    hops: int = 0
+    """How many destinations led here, one calling the next."""
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Head).decode
 
 
-def encode(config: AsyncConfig, *, trace_parent: str = "", rerun_of: str = "") -> bytes:
+def encode(config: AsyncConfig, *, trace_parent: str = "", rerun_of: str = "", hops: int = 0) -> bytes:
     """The head of a task under a configuration."""
-    if trace_parent or rerun_of:
-        return _encode(_head(config, trace_parent, rerun_of))
+    if trace_parent or rerun_of or hops:
+        return _encode(_head(config, trace_parent, rerun_of, hops))
     return _plain(config.max_retries, config.on_success, config.on_failure, config.task_mode)
 
 
@@ -50,5 +52,7 @@ def decode(head: bytes) -> Head:
         raise errors.StorageCorrupt(f"the head of a task cannot be read: {reason}") from reason
 
 
-def _head(config: AsyncConfig, trace_parent: str, rerun_of: str) -> Head:
-    return Head(config.max_retries, config.on_success, config.on_failure, config.task_mode, trace_parent, rerun_of)
+def _head(config: AsyncConfig, trace_parent: str, rerun_of: str, hops: int) -> Head:
+    return Head(
+        config.max_retries, config.on_success, config.on_failure, config.task_mode, trace_parent, rerun_of, hops
+    )

@@ -157,7 +157,7 @@ class TaskService:
         return self._accept.submit(submission)
 
     async def submit_for_sink(
-        self, account_id: str, function_name: str, qualifier: str, payload: bytes, task_id: str
+        self, account_id: str, function_name: str, qualifier: str, payload: bytes, task_id: str, hops: int
     ) -> None:
         """What `sinks.function.FunctionSink` is made with."""
         await self.submit(
@@ -167,6 +167,7 @@ class TaskService:
                 qualifier=qualifier,
                 payload=payload,
                 task_id=task_id,
+                hops=hops,
                 by_platform=True,
             )
         )
