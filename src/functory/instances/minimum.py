@@ -1,4 +1,4 @@
-"""POLICY: how many instances a provision configuration keeps at a moment. Pure: a time goes in, a number comes out.
+"""POLICY: how many instances a configuration keeps ready at a moment. Pure: a time goes in, a number comes out.
 
 The configuration's target stands, from when it is put, until a scheduled action is due inside its window; from then on
 that action's target stands, until another one is due or the window ends. Of several, the one due last decides: what an
@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from functory.model import errors
-from functory.model.limits import ProvisionConfig
+from functory.model.limits import Standing
 from functory.sources import cron
 
 FOR_EVER_MS = 1 << 62
@@ -46,13 +46,13 @@ class Action(msgspec.Struct, frozen=True):
         return min(found, default=None)
 
 
-def at(config: ProvisionConfig, now_ms: int) -> tuple[int, int | None]:
+def at(config: Standing, now_ms: int) -> tuple[int, int | None]:
     """How many instances stand ready now, and when that changes next (None = never by itself)."""
-    actions = [read(action) for action in config.official.get("scheduledActions", [])]
+    actions = [read(action) for action in config.actions]
     since_ms = config.modified_at_ms
     fired = [(due, action.target) for action in actions if (due := action.last(since_ms, now_ms)) is not None]
     following = [following for action in actions if (following := action.next(now_ms)) is not None]
-    return (max(fired)[1] if fired else config.target), min(following, default=None)
+    return (max(fired)[1] if fired else config.number), min(following, default=None)
 
 
 def read(action: dict[str, Any]) -> Action:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -25,29 +25,63 @@ class ConcurrencyConfig(msgspec.Struct, frozen=True, kw_only=True):
     modified_at_ms: int = 0
 
 
-class ProvisionConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """`PutProvisionConfig`: instances that are kept ready for a qualifier, whether called or not."""
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """Instances kept ready for a qualifier, whether called or not, in the words of one of two official APIs."""
 
     account_id: str
     function_name: str
     qualifier: str = ids.LATEST
+    official: dict[str, Any] = {}
+    """Scheduled actions, tracking policies and flags, checked and answered as they were given."""
+    created_at_ms: int = 0
+    modified_at_ms: int = 0
+
+    ACTIONS: ClassVar[str]
+    """What the API calls the list of scheduled actions."""
+    POLICIES: ClassVar[str]
+    """What it calls the list of tracking policies."""
+
+    @property
+    def number(self) -> int:
+        """How many are asked for, before any schedule or policy."""
+        raise AssertionError("each kind has a number")
+
+    @property
+    def actions(self) -> list[dict[str, Any]]:
+        """The scheduled actions."""
+        found: list[dict[str, Any]] = self.official.get(self.ACTIONS, [])
+        return found
+
+    @property
+    def policies(self) -> list[dict[str, Any]]:
+        """The tracking policies."""
+        found: list[dict[str, Any]] = self.official.get(self.POLICIES, [])
+        return found
+
+
+class ProvisionConfig(Standing, frozen=True, kw_only=True):
+    """`PutProvisionConfig`: so many instances stand ready; more are made on demand."""
+
     target: int = 0
-    """How many."""
-    official: dict[str, Any] = {}
-    """Scheduled actions, policies and flags, checked and answered as they were given."""
-    created_at_ms: int = 0
-    modified_at_ms: int = 0
+
+    ACTIONS: ClassVar[str] = "scheduledActions"
+    POLICIES: ClassVar[str] = "targetTrackingPolicies"
+
+    @property
+    def number(self) -> int:
+        """`target`."""
+        return self.target
 
 
-class ScalingConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """`PutScalingConfig`: bounds of the number of instances of a qualifier."""
+class ScalingConfig(Standing, frozen=True, kw_only=True):
+    """`PutScalingConfig`: so many instances stand ready, and perhaps no more than those."""
 
-    account_id: str
-    function_name: str
-    qualifier: str = ids.LATEST
     min_instances: int = 0
-    """How many are kept ready."""
-    official: dict[str, Any] = {}
-    """Policies and flags, checked and answered as they were given."""
-    created_at_ms: int = 0
-    modified_at_ms: int = 0
+
+    ACTIONS: ClassVar[str] = "scheduledPolicies"
+    POLICIES: ClassVar[str] = "horizontalScalingPolicies"
+
+    @property
+    def number(self) -> int:
+        """`minInstances`."""
+        return self.min_instances

@@ -12,11 +12,9 @@ from starlette.routing import Route
 
 from functory.control import call as calls
 from functory.control.call import Call
-from functory.control.fc import qualifiers, rules, schedules, shapes
-from functory.control.fc.configs import ConfigsRoom, ListQuery
+from functory.control.fc import rules, schedules, shapes
+from functory.control.fc.standing import Asked, Ready, StandingRoom
 from functory.control.parts import ControlParts
-from functory.instances import minimum
-from functory.model.account import Scope
 from functory.model.limits import MAX_TARGET, ProvisionConfig
 
 ALL = "/2023-03-30/provision-configs"
@@ -36,56 +34,37 @@ class PutInput(shapes.Shape, frozen=True):
 
 def routes(parts: ControlParts) -> list[Route]:
     """The routes of this room."""
-    room = ProvisionRoom(parts, parts.store.provisions)
-    return [
-        calls.route("GET", ALL, Scope.READ, room.page, query=ListQuery),
-        calls.route("GET", ONE, Scope.READ, room.get),
-        calls.route("PUT", ONE, Scope.DEPLOY, room.put, body=PutInput),
-        calls.route("DELETE", ONE, Scope.DEPLOY, room.delete),
-    ]
+    return ProvisionRoom(parts, parts.store.provisions).routes(ONE, ALL)
 
 
-class ProvisionRoom(ConfigsRoom[ProvisionConfig]):
+class ProvisionRoom(StandingRoom[ProvisionConfig]):
     """The four operations."""
 
     listed_as = "provisionConfigs"
+    kind = ProvisionConfig
+    body = PutInput
+    number_as = "target"
 
-    def read(self, call: Call, name: str, qualifier: str) -> ProvisionConfig:
+    def asked(self, call: Call) -> Asked:
         given = calls.typed_body(call.body, PutInput)
-        target = next((n for n in (given.target, given.default_target) if n is not None), 0)
-        actions, policies = given.scheduled_actions or [], given.target_tracking_policies or []
-        schedules.check_actions("scheduledActions", actions)
-        schedules.check_policies("targetTrackingPolicies", policies)
-        now_ms = self._parts.clock.now_ms()
-        return ProvisionConfig(
-            account_id=call.account_id,
-            function_name=name,
-            qualifier=qualifier,
-            target=rules.within("target", target, 0, MAX_TARGET),
-            official={
+        return Asked(
+            next((n for n in (given.target, given.default_target) if n is not None), 0),
+            given.scheduled_actions or [],
+            given.target_tracking_policies or [],
+            {
                 "alwaysAllocateCPU": bool(given.always_allocate_cpu),
                 "alwaysAllocateGPU": bool(given.always_allocate_gpu),
                 "defaultTarget": rules.within("defaultTarget", given.default_target or 0, 0, MAX_TARGET),
-                "scheduledActions": schedules.plain(actions),
-                "targetTrackingPolicies": schedules.plain(policies),
             },
-            created_at_ms=now_ms,
-            modified_at_ms=now_ms,
         )
 
-    async def now(self, config: ProvisionConfig) -> tuple[int, str]:
-        """How many instances run of what was asked for, and why there are not more."""
-        function = await qualifiers.resolve(
-            self._parts.store, config.account_id, config.function_name, config.qualifier
-        )
-        ready, failure = self._parts.kept(function)
-        wanted, _ = minimum.at(config, self._parts.clock.now_ms())
-        return min(ready, wanted), failure if ready < wanted else ""
+    def made(self, number: int, common: dict[str, Any]) -> ProvisionConfig:
+        return ProvisionConfig(target=number, **common)
 
     def shown(self, config: ProvisionConfig, current: object) -> dict[str, Any]:
-        ready, failure = current if isinstance(current, tuple) else (0, "")
-        own = {"functionArn": self.arn(config), "target": config.target, "current": ready, "currentError": failure}
-        return own | config.official
+        ready = current if isinstance(current, Ready) else Ready(config.target, 0, "")
+        own = {"functionArn": self.arn(config), "target": config.target}
+        return own | {"current": ready.current, "currentError": ready.error} | config.official
 
     def unset(self) -> dict[str, Any]:
         """As the official service: no error, but an answer without an ARN."""

@@ -12,11 +12,10 @@ from starlette.routing import Route
 
 from functory.control import call as calls
 from functory.control.call import Call
-from functory.control.fc import qualifiers, rules, schedules, shapes
-from functory.control.fc.configs import ConfigsRoom, ListQuery
+from functory.control.fc import rules, schedules, shapes
+from functory.control.fc.standing import Asked, Ready, StandingRoom
 from functory.control.parts import ControlParts
-from functory.model.account import Scope
-from functory.model.limits import MAX_TARGET, ScalingConfig
+from functory.model.limits import ScalingConfig
 
 ALL = "/2023-03-30/scaling-configs"
 ONE = "/2023-03-30/functions/{functionName}/scaling-config"
@@ -36,59 +35,42 @@ class PutInput(shapes.Shape, frozen=True):
 
 def routes(parts: ControlParts) -> list[Route]:
     """The routes of this room."""
-    room = ScalingRoom(parts, parts.store.scalings)
-    return [
-        calls.route("GET", ALL, Scope.READ, room.page, query=ListQuery),
-        calls.route("GET", ONE, Scope.READ, room.get),
-        calls.route("PUT", ONE, Scope.DEPLOY, room.put, body=PutInput),
-        calls.route("DELETE", ONE, Scope.DEPLOY, room.delete),
-    ]
+    return ScalingRoom(parts, parts.store.scalings).routes(ONE, ALL)
 
 
-class ScalingRoom(ConfigsRoom[ScalingConfig]):
+class ScalingRoom(StandingRoom[ScalingConfig]):
     """The four operations."""
 
     listed_as = "scalingConfigs"
+    kind = ScalingConfig
+    body = PutInput
+    number_as = "minInstances"
 
-    def read(self, call: Call, name: str, qualifier: str) -> ScalingConfig:
+    def asked(self, call: Call) -> Asked:
         given = calls.typed_body(call.body, PutInput)
-        policies, actions = given.horizontal_scaling_policies or [], given.scheduled_policies or []
-        schedules.check_policies("horizontalScalingPolicies", policies)
-        schedules.check_actions("scheduledPolicies", actions)
-        now_ms = self._parts.clock.now_ms()
-        return ScalingConfig(
-            account_id=call.account_id,
-            function_name=name,
-            qualifier=qualifier,
-            min_instances=rules.within("minInstances", given.min_instances or 0, 0, MAX_TARGET),
-            official={
+        return Asked(
+            given.min_instances or 0,
+            given.scheduled_policies or [],
+            given.horizontal_scaling_policies or [],
+            {
                 "enableMixMode": bool(given.enable_mix_mode),
                 "enableOnDemandScaling": given.enable_on_demand_scaling is not False,
                 "requestDispatchPolicy": rules.text("requestDispatchPolicy", given.request_dispatch_policy or "", 64),
                 "residentPoolId": rules.text("residentPoolId", given.resident_pool_id or "", 128),
-                "horizontalScalingPolicies": schedules.plain(policies),
-                "scheduledPolicies": schedules.plain(actions),
             },
-            created_at_ms=now_ms,
-            modified_at_ms=now_ms,
         )
 
-    async def now(self, config: ScalingConfig) -> tuple[int, str]:
-        """How many instances run, and why there are not more."""
-        function = await qualifiers.resolve(
-            self._parts.store, config.account_id, config.function_name, config.qualifier
-        )
-        ready, failure = self._parts.kept(function)
-        return ready, failure if ready < config.min_instances else ""
+    def made(self, number: int, common: dict[str, Any]) -> ScalingConfig:
+        return ScalingConfig(min_instances=number, **common)
 
     def shown(self, config: ScalingConfig, current: object) -> dict[str, Any]:
-        ready, failure = current if isinstance(current, tuple) else (0, "")
+        ready = current if isinstance(current, Ready) else Ready(config.min_instances, 0, "")
         return {
             "functionArn": self.arn(config),
             "minInstances": config.min_instances,
-            "targetInstances": config.min_instances,
-            "currentInstances": ready,
-            "currentError": failure,
+            "targetInstances": ready.target,
+            "currentInstances": ready.current,
+            "currentError": ready.error,
             **config.official,
         }
 

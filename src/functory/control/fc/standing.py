@@ -1,0 +1,99 @@
+"""Instances that stand ready, called or not: what the rooms of provision and scaling configurations have in common.
+
+Both name a number, scheduled actions and tracking policies for a qualifier; they differ in the names of their fields.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+from starlette.routing import Route
+
+from functory.control import call as calls
+from functory.control.call import Call
+from functory.control.fc import qualifiers, rules, schedules
+from functory.control.fc.configs import ConfigsRoom, ListQuery
+from functory.instances import minimum
+from functory.model.account import Scope
+from functory.model.limits import MAX_TARGET, Standing
+
+S = TypeVar("S", bound=Standing)
+
+
+class Asked(NamedTuple):
+    """What a Put asks for."""
+
+    number: int
+    actions: Sequence[schedules.ScheduledAction]
+    policies: Sequence[schedules.TrackingPolicy | schedules.ScalingPolicy]
+    flags: dict[str, Any]
+    """The rest of the official fields, checked."""
+
+
+class Ready(NamedTuple):
+    """How it stands."""
+
+    target: int
+    """How many are wanted now."""
+    current: int
+    """How many of them there are."""
+    error: str
+    """Why there are not more; empty if nothing failed."""
+
+
+class StandingRoom(ConfigsRoom[S], Generic[S]):
+    """The four operations of one kind."""
+
+    kind: type[S]
+    body: type[msgspec.Struct]
+    """What a Put carries."""
+    number_as: str
+    """The official name of the number."""
+
+    def routes(self, one: str, every: str) -> list[Route]:
+        """`one`: where a function's configuration is; `every`: where all are listed."""
+        return [
+            calls.route("GET", every, Scope.READ, self.page, query=ListQuery),
+            calls.route("GET", one, Scope.READ, self.get),
+            calls.route("PUT", one, Scope.DEPLOY, self.put, body=self.body),
+            calls.route("DELETE", one, Scope.DEPLOY, self.delete),
+        ]
+
+    @abc.abstractmethod
+    def asked(self, call: Call) -> Asked:
+        """What the body asks for."""
+
+    @abc.abstractmethod
+    def made(self, number: int, common: dict[str, Any]) -> S:
+        """The configuration, of its number and the fields that both kinds have."""
+
+    def read(self, call: Call, name: str, qualifier: str) -> S:
+        asked = self.asked(call)
+        schedules.check_actions(self.kind.ACTIONS, asked.actions)
+        schedules.check_policies(self.kind.POLICIES, asked.policies)
+        lists = {
+            self.kind.ACTIONS: schedules.plain(asked.actions),
+            self.kind.POLICIES: schedules.plain(asked.policies),
+        }
+        now_ms = self._parts.clock.now_ms()
+        common = {
+            "account_id": call.account_id,
+            "function_name": name,
+            "qualifier": qualifier,
+            "official": asked.flags | lists,
+            "created_at_ms": now_ms,
+            "modified_at_ms": now_ms,
+        }
+        return self.made(rules.within(self.number_as, asked.number, 0, MAX_TARGET), common)
+
+    async def now(self, config: S) -> Ready:
+        """How many instances run of what was asked for, and why there are not more."""
+        function = await qualifiers.resolve(
+            self._parts.store, config.account_id, config.function_name, config.qualifier
+        )
+        ready, failure = self._parts.kept(function)
+        wanted, _ = minimum.at(config, self._parts.clock.now_ms())
+        return Ready(wanted, min(ready, wanted), failure if ready < wanted else "")
