@@ -14,6 +14,7 @@ from functory.clock import SystemClock
 from functory.instances.instance import InstanceLimits
 from functory.instances.pool import SHORT_LIVES
 from functory.instances.pools import PoolsConfig
+from functory.instances.standing import Keep
 from functory.invoke.admit import AdmitConfig
 from functory.invoke.route import Canary
 from functory.lifecycle import running
@@ -156,7 +157,7 @@ async def test_raising_the_reserved_places_lets_those_who_wait_run() -> None:
 async def test_kept_instances_start_before_any_call_and_come_back_when_they_die() -> None:
     async with edge(echo) as node:
         function = node.routes.find(ACCOUNT, "echo")
-        node.pools.keep(function, 3)
+        node.pools.keep(function, Keep(3))
         await until(lambda: node.pools.kept(function) == (3, ""))
         answer = await node.call("echo")
         assert "fork;dur" in answer.headers["server-timing"], "the first call of each tells how it was made"
@@ -168,7 +169,7 @@ async def test_kept_instances_start_before_any_call_and_come_back_when_they_die(
 async def test_kept_instances_that_end_at_once_are_not_replaced_without_end() -> None:
     async with edge(echo) as node:
         function = node.routes.find(ACCOUNT, "echo")
-        node.pools.keep(function, 1)
+        node.pools.keep(function, Keep(1))
         for count in range(1, SHORT_LIVES + 2):
             await until(lambda count=count: len(node.spawner.made) == count)  # type: ignore[misc]
             await until(lambda: node.pools.kept(function)[0] == 1)
@@ -182,7 +183,7 @@ async def test_a_full_node_says_why_there_are_not_more() -> None:
     config = PoolsConfig(grace_s=0.2, instances_max=1, limits=InstanceLimits(start_timeout_s=2))
     async with edge(echo, pools_config=config) as node:
         function = node.routes.find(ACCOUNT, "echo")
-        node.pools.keep(function, 2)
+        node.pools.keep(function, Keep(2))
         await until(lambda: node.pools.kept(function)[0] == 1)
         assert node.pools.kept(function)[1] == "the node's limit of 1 instances is reached"
 
@@ -235,7 +236,7 @@ async def test_a_start_that_fails_is_told_and_not_tried_without_end() -> None:
     async with edge(echo, pools_config=config) as node:
         node.spawner.hello = False
         function = node.routes.find(ACCOUNT, "echo")
-        node.pools.keep(function, 1)
+        node.pools.keep(function, Keep(1))
         await until(lambda: bool(node.pools.kept(function)[1]))
         assert node.pools.kept(function)[0] == 0
         await until(lambda: not node.pools.views())

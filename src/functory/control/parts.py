@@ -14,6 +14,7 @@ from functory.model.audit import AuditEvent
 from functory.model.domain import Domain
 from functory.model.function import Function, LayerRef
 from functory.model.instance import InstanceView
+from functory.model.limits import Ready, Standing
 from functory.model.trigger import Trigger
 from functory.store.base import Store
 from functory.tasks.tasks import Tasks
@@ -137,8 +138,8 @@ class ControlParts:
     on_function_deleted: Callable[[Function], None]
     changed_around: Callable[[str, str], Awaitable[None]] = _nobody
     """Told, by account and function, after versions, aliases or configurations changed; in force when it returns."""
-    kept: Callable[[Function], tuple[int, str]] = lambda _: (0, "")
-    """How many instances of a function's version run, and why there are not more (empty if nothing failed)."""
+    ready: Callable[[Standing], Ready] = lambda config: Ready(config.number, 0, "")
+    """How many instances a configuration wants to stand ready now, and how many of them do."""
     abort: Callable[[str, str, str], None] = lambda _account, _name, _why: None
     """Ends all that runs of a function, by account and name, with a reason."""
     deletion_blockers: list[Blocker] = field(default_factory=list)

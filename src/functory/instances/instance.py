@@ -22,7 +22,7 @@ from functory.model import errors
 from functory.model.function import Function
 from functory.model.instance import MOVES, Exit, InstanceSpec, InstanceState, InstanceView
 from functory.model.invocation import Invocation, Outcome, Pending
-from functory.model.usage import ColdStart
+from functory.model.usage import ColdStart, Mode
 from functory.runtimes import wire
 from functory.sandbox import tree
 from functory.spawner.client import Spawner
@@ -77,6 +77,8 @@ class Instance:
         self.concurrency = spec.concurrency
         self.busy = 0
         self.served = 0
+        self.mode = Mode.ON_DEMAND
+        """Whether it is kept ready by its owner's wish; `standing.mark` says so."""
         self.ahead = False
         """It is being made for nobody in particular."""
         self.created_ms = clock.now_ms()
@@ -138,6 +140,18 @@ class Instance:
     def memory_peak_bytes(self) -> int:
         """The last reading of its peak resident memory."""
         return self._work.peak_bytes
+
+    def open_ns(self, now_ns: int) -> int:
+        """How long what runs on it has run, added up."""
+        return sum(now_ns - call.started_ns for call in self._work.calls.values())
+
+    def cpu_ns(self) -> int:
+        """Processor time it has used since it was made."""
+        return self._work.meter.read_cpu_ns() if self._work.meter is not None else 0
+
+    def memory_bytes(self) -> int:
+        """What it holds now."""
+        return self._work.meter.read_memory_bytes() if self._work.meter is not None else 0
 
     @property
     def ahead_of_need(self) -> bool:

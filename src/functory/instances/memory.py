@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 
-_PEAK = b"VmHWM:"
+_PEAK, _RESIDENT = b"VmHWM:", b"VmRSS:"
 WORTH_READING_NS = 2_000_000
 """A call this long pays for a fresh reading."""
 STALE_NS = 100_000_000
@@ -50,16 +50,29 @@ class ProcessMeter:
             self._read_peak()
         return self.peak_bytes
 
+    def read_cpu_ns(self) -> int:
+        """Processor time so far."""
+        try:
+            return time.clock_gettime_ns(self._clock_id)
+        except OSError:
+            return self.cpu_ns
+
+    def read_memory_bytes(self) -> int:
+        """What is resident now."""
+        return self._status(_RESIDENT)
+
     def _read_peak(self) -> None:
+        self.peak_bytes = self._status(_PEAK) or self.peak_bytes
+
+    def _status(self, field: bytes) -> int:
         if self._fd < 0:
-            return
+            return 0
         try:
             status = os.pread(self._fd, 4096, 0)
         except OSError:
-            return
-        at = status.find(_PEAK)
-        if at >= 0:
-            self.peak_bytes = int(status[at + len(_PEAK) : status.index(b"kB", at)]) * 1024
+            return 0
+        at = status.find(field)
+        return int(status[at + len(field) : status.index(b"kB", at)]) * 1024 if at >= 0 else 0
 
     def close(self) -> None:
         """Gives the descriptor back; harmless twice."""

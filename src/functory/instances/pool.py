@@ -16,12 +16,15 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from functory.clock import Clock
-from functory.instances import evict, failures, park, scale
+from functory.instances import evict, failures, park, scale, standing
 from functory.instances.instance import Instance, InstanceLimits
+from functory.instances.standing import NOTHING, Keep
+from functory.instances.tracking import Total
 from functory.model import errors
 from functory.model.function import Function
 from functory.model.instance import InstanceSpec, InstanceState
 from functory.model.invocation import Invocation, Outcome, Pending, Status
+from functory.model.usage import Mode
 from functory.observe.logs import fields
 from functory.spawner.client import Spawner
 
@@ -76,8 +79,13 @@ class Pool:
         self.instances: dict[str, Instance] = {}
         self.waiting: deque[tuple[Invocation, Pending]] = deque()
         self.retired = False
+        self.keeps = NOTHING
         self.minimum = 0
-        """How many instances stand ready, called or not."""
+        """How many instances stand ready, called or not: `keeps.minimum`."""
+        self.standing = standing.Meter()
+        """How long they have stood."""
+        self._run_ns = 0
+        """Run time of all calls so far."""
         self.start_error = ""
         """Why the last start failed; empty since one went well."""
         self._clock = clock
@@ -131,7 +139,10 @@ class Pool:
     def freed(self, instance: Instance) -> None:
         """One invocation less runs on `instance`."""
         if instance.busy == self._concurrency - 1:
-            self._free.append(instance)
+            if self.minimum and instance.mode is Mode.ON_DEMAND:
+                self._free.insert(standing.place(self._free), instance)
+            else:
+                self._free.append(instance)
         instance.idle_since_ns = self._now()
         if self.waiting:
             self._dispatch()
@@ -162,6 +173,7 @@ class Pool:
 
     def observe_run(self, duration_ns: int) -> None:
         """A run took this long: the mean follows."""
+        self._run_ns += duration_ns
         ms = duration_ns / 1e6
         self._mean_run_ms = ms if self._mean_run_ms < 0 else self._mean_run_ms + RUN_WEIGHT * (ms - self._mean_run_ms)
 
@@ -182,12 +194,17 @@ class Pool:
             concurrency=self._concurrency,
             mean_run_ms=self._mean_run_ms,
             start_ms=self._start_ms,
-            room=self._budget.room(),
+            room=self._room(),
         )
-        if demand.room < len(self.waiting):
+        if demand.room < len(self.waiting) and self.keeps.most is None:
             self._budget.make_room(len(self.waiting) - self._starting)
         for _ in range(scale.starts_wanted(demand)):
             self._start_one()
+
+    def _room(self) -> int:
+        """How many more the node, and the owner, allow."""
+        room, most = self._budget.room(), self.keeps.most
+        return room if most is None else max(0, min(room, most - len(self.instances) - self._unmade))
 
     def unused(self, now_ns: int) -> list[evict.Candidate]:
         """What may go if others need the room."""
@@ -245,11 +262,29 @@ class Pool:
             self._stop(instance)
         self._park()
 
-    def keep(self, minimum: int) -> None:
+    def keep(self, keep: Keep) -> None:
         """At least so many instances from now on; those too many go when they have been idle long enough."""
-        self.minimum = minimum
+        self.keeps, self.minimum = keep, keep.minimum
         self._retry_at_ns = 0
         self._top_up()
+        self._mark()
+
+    def _mark(self) -> None:
+        """An instance came or went, or another number is wanted: says which are the kept ones."""
+        if self.minimum or self.standing.kept:
+            kept = standing.mark(self.instances.values(), self.keeps, ending=self.retired)
+            self.standing.note(self._now(), kept, always=self.keeps.always)
+            self._free.sort(key=lambda one: one.mode is not Mode.ON_DEMAND)  # stable: the last used stays last
+
+    def used(self, now_ns: int) -> Total:
+        """What its instances have used so far; of what runs, what it has used by now."""
+        alive = self.instances.values()
+        return Total(
+            now_ns,
+            self._run_ns + sum(one.open_ns(now_ns) for one in alive),
+            sum(one.cpu_ns() for one in alive),
+            sum(one.memory_bytes() for one in alive),
+        )
 
     def _top_up(self) -> None:
         """Starts what is missing to the minimum. After a failed start only once in a while: it may fail for ever."""
@@ -324,6 +359,7 @@ class Pool:
             self._free.insert(0, instance)  # whoever has served before is taken first
         else:
             self._free.append(instance)
+        self._mark()
         if self.waiting:
             self._dispatch()
         elif self.retired:
@@ -355,6 +391,7 @@ class Pool:
             self._budget.count(-1)
         if instance in self._free:
             self._free.remove(instance)
+        self._mark()
         if self.waiting:
             self.adjust()
         elif self.minimum and not self.retired:

@@ -11,6 +11,8 @@ from functory.clock import Clock, Timer
 from functory.instances import evict, failures, heldup
 from functory.instances.instance import InstanceLimits
 from functory.instances.pool import Pool, Prepare
+from functory.instances.standing import NOTHING, Keep
+from functory.instances.tracking import Total
 from functory.model.function import Function
 from functory.model.instance import InstanceState, InstanceView
 from functory.model.invocation import Invocation, Pending, resolved
@@ -47,6 +49,8 @@ class Pools:
         self._config = config
         self._pools: dict[str, Pool] = {}
         self._old: set[Pool] = set()
+        self._ended_kept: list[tuple[Function, bool, int]] = []
+        """What `take_kept` has still to tell of pools that are gone."""
         self._alive = 0
         self._ticking: Timer | None = None
         self._tick_ns = 0
@@ -128,25 +132,46 @@ class Pools:
             self._old.add(pool)
             pool.retire()
 
+    def _all(self) -> list[Pool]:
+        return [*self._pools.values(), *self._old]
+
     def _emptied(self, pool: Pool) -> None:
+        gone = pool in self._old
         self._old.discard(pool)
-        if self._pools.get(pool.function.pool_id) is pool and not pool.minimum:
+        if self._pools.get(pool.function.pool_id) is pool and pool.keeps == NOTHING:
             del self._pools[pool.function.pool_id]
+            gone = True
+        if gone and (kept_ms := pool.standing.take_ms(self._clock.monotonic_ns())):
+            self._ended_kept.append((pool.function, pool.standing.always, kept_ms))
 
     # --- instances kept ready -----------------------------------------------------------------------------------------
 
-    def keep(self, function: Function, minimum: int) -> None:
-        """At least so many instances stand ready for this revision from now on, called or not; 0 = none need be."""
+    def keep(self, function: Function, keep: Keep) -> None:
+        """So many instances stand ready for this revision from now on, called or not."""
         pool = self._pools.get(function.pool_id)
-        if minimum and not self._stopping and (pool is None or pool.function is not function):
+        if keep != NOTHING and not self._stopping and (pool is None or pool.function is not function):
             pool = self._pool_for(function)
         if pool is None:
             return
-        pool.keep(minimum)
-        if not minimum and pool.empty:
+        pool.keep(keep)
+        if keep == NOTHING and pool.empty:
             self._emptied(pool)
         if self._ticking is None and not pool.quiet:
             self._tick_soon(self._clock.monotonic_ns())
+
+    def used(self, function: Function) -> Total:
+        """What the instances of the function's version have used so far."""
+        pool = self._pools.get(function.pool_id)
+        now = self._clock.monotonic_ns()
+        return pool.used(now) if pool is not None else Total(now, 0, 0, 0)
+
+    def take_kept(self) -> list[tuple[Function, bool, int]]:
+        """For how long instances were kept since this was asked last: of what, with its processors, instance ms."""
+        now = self._clock.monotonic_ns()
+        found = [(pool.function, pool.standing.always, pool.standing.take_ms(now)) for pool in self._all()]
+        found += self._ended_kept
+        self._ended_kept = []
+        return [one for one in found if one[2]]
 
     def adopt(self, function: Function) -> bool:
         """A revision that instances of the one before may serve as well; whether there was a pool to take it."""

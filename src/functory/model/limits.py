@@ -85,3 +85,14 @@ class ScalingConfig(Standing, frozen=True, kw_only=True):
     def number(self) -> int:
         """`minInstances`."""
         return self.min_instances
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """How a configuration stands."""
+
+    target: int
+    """How many instances it wants now."""
+    current: int
+    """How many of them there are."""
+    error: str
+    """Why there are not more; empty if nothing failed."""

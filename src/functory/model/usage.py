@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 import msgspec
+
+
+class Mode(IntEnum):
+    """Whose an instance is while nobody calls it, and so what a call on it costs."""
+
+    ON_DEMAND = 0  #: the platform's: its owner pays only while it runs something
+    PROVISIONED = 1  #: kept ready: memory and disk are paid for all the time, processors while it runs something
+    ALWAYS = 2  #: kept ready with its processors (`alwaysAllocateCPU`): all of it is paid for all the time
 
 
 class ColdStart(msgspec.Struct, frozen=True, kw_only=True):

@@ -213,7 +213,7 @@ class Node:
                 tasks=node_tasks.service.tasks,
                 delivery_secret=node_tasks.delivery_secret,
                 check_url=node_tasks.check_url,
-                kept=self.pools.kept,
+                ready=self._around.ready,
                 abort=self.pools.kill,
                 on_keys_changed=partial(self._keys_changed, calls),
                 owner_account=lambda: self.identity.owner,

@@ -71,6 +71,26 @@ def test_times_are_meant_in_the_actions_zone() -> None:
     assert minimum.at(planned, ms("2026-11-21T00:00:00"))[0] == 10
 
 
+@pytest.mark.parametrize(
+    ("expression", "before", "due", "following"),
+    [
+        # In spring 02:30 does not come: the action is due when the skipped hour ends, at 03:00 summer time.
+        ("cron(0 30 2 * * *)", "2026-03-28T12:00:00", "2026-03-29T01:00:00", "2026-03-30T00:30:00"),
+        # In autumn 02:30 comes twice: it is due the first time, in summer time, and not again.
+        ("cron(0 30 2 * * *)", "2026-10-24T12:00:00", "2026-10-25T00:30:00", "2026-10-26T01:30:00"),
+        ("cron(0 0 8 * * *)", "2026-03-28T12:00:00", "2026-03-29T06:00:00", "2026-03-30T06:00:00"),
+        ("cron(0 0 8 * * *)", "2026-10-24T12:00:00", "2026-10-25T07:00:00", "2026-10-26T07:00:00"),
+    ],
+)
+def test_schedules_are_exact_over_both_changes_of_the_clock(
+    expression: str, before: str, due: str, following: str
+) -> None:
+    planned = config({"scheduleExpression": expression, "target": 10, "timeZone": "Europe/Berlin"}, put=before)
+    assert minimum.at(planned, ms(before)) == (2, ms(due))
+    assert minimum.at(planned, ms(due) - 1)[0] == 2
+    assert minimum.at(planned, ms(due)) == (10, ms(following))
+
+
 def test_an_action_of_every_month_still_stands_weeks_later() -> None:
     planned = config({"scheduleExpression": "cron(0 0 0 1 * *)", "target": 10})
     assert minimum.at(planned, ms("2026-12-31T23:00:00"))[0] == 10

@@ -1,7 +1,7 @@
 """Provisioned instances: Get, Put, Delete and ListProvisionConfig(s).
 
-`target` instances stand ready for the qualifier, whether called or not; scheduled actions change that over time
-(`instances.minimum`). Tracking policies are checked, kept and answered; this node does not act on them yet.
+`target` instances stand ready for the qualifier, whether called or not; scheduled actions (`instances.minimum`) and
+tracking policies (`instances.tracking`) change that over time. What is answered as `target` is what is wanted now.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from starlette.routing import Route
 from functory.control import call as calls
 from functory.control.call import Call
 from functory.control.fc import rules, schedules, shapes
-from functory.control.fc.standing import Asked, Ready, StandingRoom
+from functory.control.fc.standing import Asked, StandingRoom
 from functory.control.parts import ControlParts
-from functory.model.limits import MAX_TARGET, ProvisionConfig
+from functory.model.limits import MAX_TARGET, ProvisionConfig, Ready
 
 ALL = "/2023-03-30/provision-configs"
 ONE = "/2023-03-30/functions/{functionName}/provision-config"
@@ -63,7 +63,7 @@ class ProvisionRoom(StandingRoom[ProvisionConfig]):
 
     def shown(self, config: ProvisionConfig, current: object) -> dict[str, Any]:
         ready = current if isinstance(current, Ready) else Ready(config.target, 0, "")
-        own = {"functionArn": self.arn(config), "target": config.target}
+        own = {"functionArn": self.arn(config), "target": ready.target}
         return own | {"current": ready.current, "currentError": ready.error} | config.official
 
     def unset(self) -> dict[str, Any]:

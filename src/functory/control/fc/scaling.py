@@ -1,7 +1,8 @@
 """Bounds of the number of instances: Get, Put, Delete and ListScalingConfig(s).
 
-`minInstances` stand ready for the qualifier, as provisioned ones do. Policies and pools are checked, kept and
-answered; this node does not act on them.
+`minInstances` stand ready for the qualifier, as provisioned ones do, with the same schedules and policies;
+`targetInstances` is what is wanted now. Without `enableOnDemandScaling` no others are made. There is one pool of
+machines here, this node: the fields about pools are kept and answered.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from starlette.routing import Route
 from functory.control import call as calls
 from functory.control.call import Call
 from functory.control.fc import rules, schedules, shapes
-from functory.control.fc.standing import Asked, Ready, StandingRoom
+from functory.control.fc.standing import Asked, StandingRoom
 from functory.control.parts import ControlParts
-from functory.model.limits import ScalingConfig
+from functory.model.limits import Ready, ScalingConfig
 
 ALL = "/2023-03-30/scaling-configs"
 ONE = "/2023-03-30/functions/{functionName}/scaling-config"

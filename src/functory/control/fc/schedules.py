@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from functory.control.fc import rules, shapes
+from functory.instances import tracking
 from functory.model import errors
 from functory.model.limits import MAX_TARGET
 from functory.sources import cron
@@ -18,7 +19,8 @@ from functory.sources import cron
 S = TypeVar("S")
 
 MAX_ENTRIES = 100
-METRICS = ("ProvisionedConcurrencyUtilization", "CPUUtilization", "GPUMemUtilization", "GPUUtilization")
+METRICS = tuple(metric.value for metric in tracking.Metric)
+GPU = ("GPUMemUtilization", "GPUUtilization")
 _FIELDS = re.compile(r"[0-9A-Za-z*?/,#\- ]{1,200}")
 _AT = re.compile(r"at\((.*)\)", re.DOTALL)
 _CRON = re.compile(r"cron\((.*)\)", re.DOTALL)
@@ -78,9 +80,17 @@ def check_actions(field: str, actions: Iterable[ScheduledAction]) -> None:
 
 def check_policies(field: str, policies: Iterable[TrackingPolicy | ScalingPolicy]) -> None:
     """`InvalidArgument` says which policy broke which rule."""
-    for index, policy in enumerate(_few(field, policies)):
+    policies = _few(field, policies)
+    names = [policy.name for policy in policies]
+    if len(set(names)) != len(names):
+        raise errors.InvalidArgument(f"{field}: a name is given twice, or left out twice")
+    for index, policy in enumerate(policies):
         of = f"{field}[{index}]"
         rules.text(f"{of}.name", policy.name, 128)
+        if policy.metric_type in GPU:
+            raise errors.InvalidArgument(
+                f"{of}.metricType {policy.metric_type} cannot be followed: this node has no GPU"
+            )
         if policy.metric_type not in METRICS:
             raise errors.InvalidArgument(
                 f"{of}.metricType {policy.metric_type[:64]!r} is not valid: one of {', '.join(METRICS)}"

@@ -14,11 +14,10 @@ from starlette.routing import Route
 
 from functory.control import call as calls
 from functory.control.call import Call
-from functory.control.fc import qualifiers, rules, schedules
+from functory.control.fc import rules, schedules
 from functory.control.fc.configs import ConfigsRoom, ListQuery
-from functory.instances import minimum
 from functory.model.account import Scope
-from functory.model.limits import MAX_TARGET, Standing
+from functory.model.limits import MAX_TARGET, Ready, Standing
 
 S = TypeVar("S", bound=Standing)
 
@@ -31,17 +30,6 @@ class Asked(NamedTuple):
     policies: Sequence[schedules.TrackingPolicy | schedules.ScalingPolicy]
     flags: dict[str, Any]
     """The rest of the official fields, checked."""
-
-
-class Ready(NamedTuple):
-    """How it stands."""
-
-    target: int
-    """How many are wanted now."""
-    current: int
-    """How many of them there are."""
-    error: str
-    """Why there are not more; empty if nothing failed."""
 
 
 class StandingRoom(ConfigsRoom[S], Generic[S]):
@@ -91,9 +79,4 @@ class StandingRoom(ConfigsRoom[S], Generic[S]):
 
     async def now(self, config: S) -> Ready:
         """How many instances run of what was asked for, and why there are not more."""
-        function = await qualifiers.resolve(
-            self._parts.store, config.account_id, config.function_name, config.qualifier
-        )
-        ready, failure = self._parts.kept(function)
-        wanted, _ = minimum.at(config, self._parts.clock.now_ms())
-        return Ready(wanted, min(ready, wanted), failure if ready < wanted else "")
+        return self._parts.ready(config)
