@@ -86,6 +86,8 @@ class _Brittle:
 
 
 class _BrittleBox:
+    gauges = None
+
     pid = 1
 
     def __init__(self, name: str, calls: list[str]) -> None:

@@ -83,7 +83,7 @@ def test_the_node_example_greets(node: NodeProcess, client: Client) -> None:
     assert b"greeting Ada" in answer.stderr
     record = client.requests.get(next(client.requests.list(function="hello-node")).request_id, wait_s=5)
     assert record.status == "ok"
-    assert record.memory_peak_bytes > 20 << 20, "the memory of Node itself, as the kernel says"
+    assert record.memory_peak_bytes > 4 << 20, "the memory of Node itself, as the kernel says"
 
 
 def test_the_custom_example_greets(node: NodeProcess, client: Client) -> None:

@@ -84,10 +84,11 @@ _COLUMNS = (
     _Column("WAITED", 7, True, lambda one: words.duration(one.queued_us)),
     _Column("RAN", 7, True, lambda one: words.duration(one.duration_us)),
     _Column("MEMORY", 8, True, lambda one: words.size(one.memory_peak_bytes)),
+    _Column("CPU", 7, True, lambda one: words.duration(one.cpu_us)),
     _Column("COST", 8, True, lambda one: words.cost(one.cost_nano_usd)),
     _Column("REQUEST", 35, False, lambda one: Text(one.request_id, style="dim")),
 )
-_SPARE = ("MEMORY", "WAITED", "START", "COST", "TIME")
+_SPARE = ("CPU", "MEMORY", "WAITED", "START", "COST", "TIME")
 """What a narrow terminal leaves out, in this order."""
 
 
@@ -171,9 +172,12 @@ def _details(found: Request) -> Table:
     facts = screen.facts()
     facts.add_row("when", words.moment(found.started_at_ms))
     facts.add_row("start", "cold: an instance was made for it" if found.cold else "warm")
-    facts.add_row("billed", f"{found.billed_ms} ms, {words.cost(found.cost_nano_usd)}")
+    kept = ", on an instance that is kept ready" if found.resource_mode == "Provisioned" else ""
+    facts.add_row("billed", f"{found.billed_ms} ms, {words.cost(found.cost_nano_usd)}{kept}")
     facts.add_row("memory", f"{words.size(found.memory_peak_bytes)} of {found.memory_limit_mb} MB")
     facts.add_row("processor", words.duration(found.cpu_us))
+    if found.oom_kills:
+        facts.add_row("killed", Text(f"{found.oom_kills} of its processes, out of memory", style="red"))
     facts.add_row("bytes", f"{words.size(found.payload_bytes)} in, {words.size(found.reply_bytes)} out")
     facts.add_row("ran", f"{found.qualifier}, revision {found.revision}, on {found.instance_id or 'no instance'}")
     if found.trace_parent:

@@ -90,7 +90,7 @@ def _log_tail(invocation: Invocation, outcome: Outcome) -> bytes:
         error_type=outcome.error_type,
         cold=outcome.cold is not None,
         duration_us=outcome.duration_ns // 1000,
-        billed_ms=-(-outcome.duration_ns // 1_000_000),
+        billed_ms=outcome.billed_ms,
         memory_mb=function.memory_mb,
         peak_bytes=outcome.memory_peak_bytes,
     )

@@ -69,6 +69,12 @@ def exited(exit_: Exit | None, *, lasted_ns: int, peak_bytes: int, memory_mb: in
     )
 
 
+def killed_processes(count: int, memory_mb: int) -> bytes:
+    """The line in the log of a call that lived on while processes of its function were killed."""
+    what = "A process" if count == 1 else f"{count} processes"
+    return f"{what} of the function ended by the kernel: out of memory (limit {memory_mb} MB)\n".encode()
+
+
 def broke_protocol(what: str) -> Outcome:
     """The instance sent something that the runtime never sends."""
     return Outcome(

@@ -8,6 +8,7 @@ The owner (`pool.Pool`) is told `freed` when it may take more, and `died` once. 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from typing import Protocol
 
@@ -16,7 +17,8 @@ import msgspec
 from functory.clock import Clock, Timer
 from functory.instances import failures
 from functory.instances.channel import Channel
-from functory.instances.memory import ProcessMeter
+from functory.instances.gauges import GroupMeter
+from functory.instances.memory import Meter, ProcessMeter
 from functory.instances.work import InstanceLimits, Work
 from functory.model import errors
 from functory.model.function import Function
@@ -25,7 +27,7 @@ from functory.model.invocation import Invocation, Outcome, Pending
 from functory.model.usage import ColdStart, Mode
 from functory.runtimes import wire
 from functory.sandbox import tree
-from functory.spawner.client import Spawner
+from functory.spawner.client import Spawned, Spawner
 
 __all__ = ["Instance", "InstanceLimits"]
 
@@ -116,7 +118,7 @@ class Instance:
             raise failures.StartFailed(failures.system(f"no instance could be started: {failure}")) from failure
         forked = self._now()
         self._pid = spawned.pid
-        self._work.meter = ProcessMeter(spawned.pid)
+        self._work.meter = self._meter(spawned)
         self._hello = asyncio.get_running_loop().create_future()
         self._work.output.open(spawned.log_fd)
         await self._channel.open(spawned.request_fd, spawned.reply_fd)
@@ -125,9 +127,17 @@ class Instance:
         if program:
             # The program's usage is the function's; its supervisor's is ours. Anything but a child of it is no answer.
             self._work.meter.close()
-            self._work.meter = ProcessMeter(program)
+            self._work.meter = self._meter(spawned, program)
         self._work.cold = ColdStart(fork_us=(forked - begin) // 1000, import_us=hello.import_us, init_us=hello.init_us)
-        self._work.meter.cpu_delta_ns()
+        self._work.meter.cpu_delta_ns(0)
+
+    @staticmethod
+    def _meter(spawned: Spawned, program: int = 0) -> Meter:
+        """`program`: the process that the instance supervises."""
+        if spawned.gauges is not None:
+            with contextlib.suppress(OSError):
+                return GroupMeter(spawned.gauges, supervisor=spawned.pid if program else 0)
+        return ProcessMeter(program or spawned.pid)
 
     def stand_ready(self, *, parked: bool) -> None:
         """Started. `parked`: ahead of need, so no caller has waited for it."""
@@ -318,6 +328,9 @@ class Instance:
         calls = self._work.calls.values()
         if self._exit is not None and self._exit.signal == signal.SIGABRT and self._work.has_printed(HEAP_FULL):
             self._exit = msgspec.structs.replace(self._exit, out_of_memory=True)
+        elif self._exit is not None and 0 < self._exit.oom_kills <= self._work.kills_seen:
+            # What the kernel killed was told with earlier calls, which lived on: this end has another reason.
+            self._exit = msgspec.structs.replace(self._exit, out_of_memory=False)
         since = min((call.started_ns for call in calls), default=self.idle_since_ns)
         outcome = failures.exited(
             self._exit,

@@ -15,18 +15,20 @@ from functory.clock import Clock
 from functory.instances import failures, request
 from functory.instances.channel import Channel
 from functory.instances.logbuffer import LogBuffer
-from functory.instances.memory import ProcessMeter
+from functory.instances.memory import Meter
 from functory.instances.output import Output
 from functory.instances.reply import Reply
 from functory.model.instance import InstanceSpec
 from functory.model.invocation import Invocation, Outcome, Pending, Status
-from functory.model.usage import ColdStart
+from functory.model.usage import ColdStart, Mode
 from functory.runtimes import wire
 
 _RESP, _BODY, _ERROR = int(wire.Type.RESP), int(wire.Type.BODY), int(wire.Type.ERROR)
 _LOG, _HELLO, _NOTE = int(wire.Type.LOG), int(wire.Type.HELLO), int(wire.Type.NOTE)
 _END, _RAW_LOG = int(wire.Flag.END), int(wire.Flag.RAW_LOG)
 _STREAMS = 1 << 32
+SHORT_REST_NS = 1_000_000
+"""What is used in so short a rest between two calls is the end of the one before; not worth a look of its own."""
 
 
 class InstanceLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,11 +59,30 @@ class Host(Protocol):
     def exhausted(self) -> None:
         """The instance ran out of memory."""
 
+    @property
+    def mode(self) -> Mode:
+        """Whose it is."""
+
 
 class Call:
     """One invocation on an instance."""
 
-    __slots__ = ("cold", "deadline_ns", "invocation", "log", "outcome", "pending", "reply", "started_ns")
+    __slots__ = (
+        "busy_at_ns",
+        "cold",
+        "cpu_at_ns",
+        "deadline_ns",
+        "invocation",
+        "log",
+        "outcome",
+        "pending",
+        "reply",
+        "started_ns",
+    )
+
+    busy_at_ns: int
+    """What each call's share of the busy time had come to when it began (`Shares`)."""
+    cpu_at_ns: int
 
     def __init__(
         self, invocation: Invocation, pending: Pending, started_ns: int, deadline_ns: int, cold: ColdStart | None
@@ -87,7 +108,12 @@ class Work:
         """Requests that ran into their deadline while others went on: their answers may still come, for nobody."""
         self.cold: ColdStart | None = None
         """Where the start's time went; told with the first call."""
-        self.meter: ProcessMeter | None = None
+        self.meter: Meter | None = None
+        self.kills_seen = 0
+        """How many of its processes the kernel has killed for want of memory, as calls were told."""
+        self._memory_bytes = spec.memory_mb << 20
+        self._looked_ns = 0
+        self._busy_share_ns = self._cpu_share_ns = 0
         self.output = Output(limits.log_bytes, self._log_alone)
         self._instance_id = spec.instance_id
         self._exclusive = spec.concurrency == 1
@@ -108,7 +134,12 @@ class Work:
             deadline = invocation.deadline_ns
         stream = self._stream = self._stream % (_STREAMS - 1) + 1
         cold, self.cold = self.cold, None
-        self.calls[stream] = Call(invocation, pending, now, deadline, cold)
+        if self.calls:
+            self._share(now, len(self.calls))
+        else:
+            self._begin(now)
+        call = self.calls[stream] = Call(invocation, pending, now, deadline, cold)
+        call.busy_at_ns, call.cpu_at_ns = self._busy_share_ns, self._cpu_share_ns
         left_ms = max(1, (deadline - now) // 1_000_000)
         request.send(self._channel, stream, invocation, left_ms, tell_kind=self._tell_kind)
 
@@ -152,34 +183,69 @@ class Work:
             return
         self._finished = []
         now = self._now()
-        cpu_ns = self._cpu_ns() // len(finished)
+        self._share(now, len(self.calls) + len(finished))
         for call, status, error_type, payload in finished:
             outcome = Outcome(status=status, payload=payload, error_type=error_type, reply_bytes=len(payload))
-            self.settle(call, outcome, now, cpu_ns)
+            self.settle(call, outcome, now)
 
-    def settle(self, call: Call, outcome: Outcome, now_ns: int, cpu_ns: int) -> None:
+    def settle(self, call: Call, outcome: Outcome, now_ns: int) -> None:
         """Writes the usage into the outcome, frees the slot, and tells whoever waits."""
-        self._measure(call, outcome, now_ns, cpu_ns)
+        self._measure(call, outcome, now_ns)
         self._host.released()
         call.pending.resolve(outcome)
 
-    def _measure(self, call: Call, outcome: Outcome, now_ns: int, cpu_ns: int) -> None:
+    # --- usage --------------------------------------------------------------------------------------------------------
+
+    def _begin(self, now_ns: int) -> None:
+        """The first call after a rest. What ran in a longer rest, a thread of the function perhaps, is nobody's."""
+        meter = self.meter
+        if meter is not None:
+            meter.begin()
+            if now_ns - self._looked_ns > SHORT_REST_NS:
+                meter.cpu_delta_ns(now_ns - self._looked_ns)
+        self._looked_ns = now_ns
+
+    def _share(self, now_ns: int, calls: int) -> None:
+        """Shares out what was used since the last look evenly among the calls that ran all that time.
+
+        Nobody can say from outside which of several calls used a processor. So each pays for an n-th of the time in
+        which it ran with n - 1 others: together they pay for what was used, and for each moment once.
+        """
+        lasted_ns = now_ns - self._looked_ns
+        meter = self.meter
+        if meter is not None:
+            self._cpu_share_ns += meter.cpu_delta_ns(lasted_ns) // calls
+        self._busy_share_ns += lasted_ns // calls
+        self._looked_ns = now_ns
+
+    def _measure(self, call: Call, outcome: Outcome, now_ns: int) -> None:
         duration = now_ns - call.started_ns
         outcome.instance_id = self._instance_id
         outcome.cold = call.cold
         outcome.queued_ns = call.started_ns - call.invocation.accepted_ns
         outcome.duration_ns = duration
-        outcome.cpu_ns = cpu_ns
-        if self.meter is not None:
-            outcome.memory_peak_bytes = self.meter.note_peak(now_ns, duration)
+        outcome.cpu_ns = self._cpu_share_ns - call.cpu_at_ns
+        outcome.busy_ns = self._busy_share_ns - call.busy_at_ns
+        outcome.mode = self._host.mode
+        meter = self.meter
+        if meter is not None:
+            peak = outcome.memory_peak_bytes = meter.note_peak(now_ns, duration)
+            if peak >= self._memory_bytes:
+                self._note_kills(call, outcome, meter)
         if call.log is not None or self.output.early is not None:
             outcome.log += self.output.take(call.log)
             call.log = None
         if call.invocation.body is not None:
             call.invocation.body.close()
 
-    def _cpu_ns(self) -> int:
-        return self.meter.cpu_delta_ns() if self.meter is not None else 0
+    def _note_kills(self, call: Call, outcome: Outcome, meter: Meter) -> None:
+        """Processes of the function may have been killed for want of memory while its main one lives on."""
+        kills = meter.read_kills()
+        if kills > self.kills_seen:
+            outcome.oom_kills, self.kills_seen = kills - self.kills_seen, kills
+            if call.log is None:
+                call.log = self.output.new_buffer()
+            self.output.add(call.log, failures.killed_processes(outcome.oom_kills, self._memory_bytes >> 20))
 
     # --- replies in pieces --------------------------------------------------------------------------------------------
 
@@ -190,7 +256,9 @@ class Work:
             return
         call.reply = Reply(self._channel, size_bytes=size, exclusive=self._exclusive)
         call.outcome = Outcome(status=Status.OK, stream=call.reply)
-        self._measure(call, call.outcome, self._now(), 0)
+        now = self._now()
+        self._share(now, len(self.calls))
+        self._measure(call, call.outcome, now)
         if payload:
             call.reply.feed(payload)
         call.pending.resolve(call.outcome)
@@ -214,7 +282,9 @@ class Work:
         """A streamed reply is over: its outcome gets its final usage."""
         assert call.outcome is not None
         assert call.reply is not None
-        self._measure(call, call.outcome, self._now(), self._cpu_ns())
+        now = self._now()
+        self._share(now, len(self.calls) + 1)
+        self._measure(call, call.outcome, now)
         call.outcome.reply_bytes = call.reply.received_bytes
         if failure is not None:
             call.outcome.status, call.outcome.error_type = failure.status, failure.error_type
@@ -246,7 +316,9 @@ class Work:
         if call.reply is not None:
             self._end_reply(call, complete=False, failure=outcome)
         else:
-            self.settle(call, outcome, self._now(), self._cpu_ns())
+            now = self._now()
+            self._share(now, len(self.calls) + 1)
+            self.settle(call, outcome, now)
 
     def fail_all(self, outcome: Outcome) -> None:
         """Ends all open calls, each with a copy of `outcome`."""

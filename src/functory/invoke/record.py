@@ -157,8 +157,7 @@ def _write(
     if status in _NOTHING_RAN:
         billed_ms = cost = 0
     else:
-        # The official granularity: one millisecond, rounded up.
-        billed_ms = -(-duration_ns // 1_000_000)
+        billed_ms = outcome.billed_ms
         cost = price(function, billed_ms)
         observe_run(function, duration_ns)
     body = invocation.body
@@ -185,6 +184,8 @@ def _write(
             len(invocation.payload) if body is None else body.size_bytes,
             outcome.reply_bytes,
             invocation.trace_parent,
+            outcome.mode,
+            outcome.oom_kills,
         ),
         outcome.log,
     )

@@ -90,6 +90,20 @@ class InstanceSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Constant fields of the handler's context: function name, region, account id, version, …"""
 
 
+class Gauges(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the kernel tells what an instance's whole tree uses: files of its control group."""
+
+    cpu: str
+    """Processor time so far: a number, or a line that begins with a name and a number."""
+    cpu_unit: Literal["ns", "us"]
+    memory: str
+    """What is held now, in bytes."""
+    peak: str
+    """The most that was held; writing to it sets it back."""
+    kills: str
+    """Has a line `oom_kill` and how many were killed for want of memory."""
+
+
 class Exit(msgspec.Struct, frozen=True, kw_only=True):
     """How an instance's main process ended."""
 
@@ -101,6 +115,8 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True):
     killed: bool = False
     """It was killed on the node's wish."""
     out_of_memory: bool = False
+    oom_kills: int = 0
+    """How many of its processes the kernel has killed for want of memory in its life, as far as that is known."""
 
     def describe(self) -> str:
         """`exit code 3`, or `signal 11`."""

@@ -15,7 +15,7 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from functory.model.function import Function
-from functory.model.usage import ColdStart
+from functory.model.usage import ColdStart, Mode
 
 
 class Kind(StrEnum):
@@ -171,9 +171,20 @@ class Outcome(msgspec.Struct, kw_only=True):
     duration_ns: int = 0
     """From the start on an instance to the answer."""
     cpu_ns: int = 0
-    """Processor time of the instance over the invocation."""
+    """Processor time of the instance over the invocation; where it ran beside others, its share."""
+    busy_ns: int = 0
+    """Its share of the time in which the instance was busy: its duration, less where it ran beside others."""
     memory_peak_bytes: int = 0
-    """The instance's peak resident memory so far."""
+    """The most memory that the instance held while it ran something; without a control group, in its life so far."""
+    oom_kills: int = 0
+    """How many processes of the function the kernel killed for want of memory while this ran."""
+    mode: Mode = Mode.ON_DEMAND
+    """Whose the instance was."""
+
+    @property
+    def billed_ms(self) -> int:
+        """The official granularity: one millisecond, rounded up."""
+        return -(-self.busy_ns // 1_000_000)
 
 
 class Pending:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from functory.model.invocation import Kind, Status
-from functory.model.usage import ColdStart
+from functory.model.usage import ColdStart, Mode
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
@@ -25,7 +25,8 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     queued_us: int
     duration_us: int
     billed_ms: int
-    """The duration rounded up to a millisecond; 0 where nothing ran."""
+    """Its share of the time its instance was busy (alone: the duration), rounded up to a millisecond; 0 where nothing
+    ran."""
     memory_limit_mb: int
     memory_peak_bytes: int
     cpu_us: int
@@ -35,6 +36,10 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     payload_bytes: int = 0
     reply_bytes: int = 0
     trace_parent: str = ""
+    mode: Mode = Mode.ON_DEMAND
+    """Whose the instance was; what is paid for the time it stands ready is not in this record's cost."""
+    oom_kills: int = 0
+    """Processes of the function that the kernel killed for want of memory while it ran."""
 
 
 class LogLines(msgspec.Struct, frozen=True, array_like=True):

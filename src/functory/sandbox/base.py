@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from functory.model.instance import Exit, InstanceSpec
+from functory.model.instance import Exit, Gauges, InstanceSpec
 
 
 class SandboxError(Exception):
@@ -54,6 +54,10 @@ class Sandbox(Protocol):
     @property
     def pid(self) -> int:
         """The main process, as the host numbers it; 0 once it is gone."""
+
+    @property
+    def gauges(self) -> Gauges | None:
+        """Where the kernel tells what the tree uses; None where it does not."""
 
     def kill(self) -> None:
         """End the whole tree now."""

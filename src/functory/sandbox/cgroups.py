@@ -12,6 +12,8 @@ import contextlib
 import os
 from typing import Protocol
 
+from functory.model.instance import Gauges
+
 PERIOD_US = 100_000
 _SMALLEST_QUOTA_US = 1000
 _MB = 1 << 20
@@ -33,8 +35,12 @@ class Group(Protocol):
     def let_run(self) -> None:
         """Lifts the bound of processor time: what is killed has to run once more to die."""
 
-    def out_of_memory(self) -> bool:
-        """Whether the kernel has killed in it for want of memory."""
+    @property
+    def gauges(self) -> Gauges:
+        """Where the kernel tells what is used in it."""
+
+    def oom_kills(self) -> int:
+        """How many processes the kernel has killed in it for want of memory."""
 
     def remove(self) -> bool:
         """Gives it back; false if something in it still dies: try again."""
@@ -77,7 +83,7 @@ def _try_out(groups: Groups) -> None:
     group = groups.make("probe")
     try:
         group.limit(64, 8, 0.5)
-        group.out_of_memory()
+        group.oom_kills()
     finally:
         group.remove()
 
@@ -151,7 +157,7 @@ class Groups1:
     """Version 1: a hierarchy per controller."""
 
     version = 1
-    _CONTROLLERS = ("memory", "pids", "cpu")
+    _CONTROLLERS = ("memory", "pids", "cpu", "cpuacct")
 
     def __init__(self, name: str) -> None:
         self._parents: dict[str, str] = {}
@@ -159,8 +165,9 @@ class Groups1:
             own = _own(controller).lstrip("/")
             place = os.path.join(_mounted("cgroup", controller), own)
             _remove_stale(place)
-            parent = os.path.join(place, name)
-            os.mkdir(parent)
+            parent = os.path.join(os.path.realpath(place), name)
+            if parent not in self._parents.values():  # cpu and cpuacct are one hierarchy in many places
+                os.mkdir(parent)
             self._parents[controller] = parent
 
     def make(self, name: str) -> Group1:
@@ -169,7 +176,7 @@ class Groups1:
 
     def close(self) -> None:
         """Removes what is left."""
-        for parent in self._parents.values():
+        for parent in set(self._parents.values()):
             _remove_all(parent)
 
 
@@ -180,12 +187,13 @@ class Group1:
 
     def __init__(self, folders: dict[str, str]) -> None:
         self._folders = folders
-        for folder in folders.values():
+        self._all = sorted(set(folders.values()))
+        for folder in self._all:
             os.mkdir(folder)
 
     def move(self, pid: int) -> None:
         """Puts a process in it."""
-        for folder in self._folders.values():
+        for folder in self._all:
             _write(f"{folder}/cgroup.procs", pid)
 
     def limit(self, memory_mb: int, pids: int, cpu: float) -> None:
@@ -200,16 +208,28 @@ class Group1:
         with contextlib.suppress(OSError):
             _write(f"{self._folders['cpu']}/cpu.cfs_quota_us", -1)
 
-    def out_of_memory(self) -> bool:
-        """Whether the kernel has killed in it for want of memory."""
+    @property
+    def gauges(self) -> Gauges:
+        """Where the kernel tells what is used in it."""
+        memory = self._folders["memory"]
+        return Gauges(
+            cpu=f"{self._folders['cpuacct']}/cpuacct.usage",
+            cpu_unit="ns",
+            memory=f"{memory}/memory.usage_in_bytes",
+            peak=f"{memory}/memory.max_usage_in_bytes",
+            kills=f"{memory}/memory.oom_control",
+        )
+
+    def oom_kills(self) -> int:
+        """How many the kernel has killed in it for want of memory."""
         try:
-            return _counter(_read(f"{self._folders['memory']}/memory.oom_control"), "oom_kill") > 0
+            return _counter(_read(self.gauges.kills), "oom_kill")
         except OSError:
-            return False
+            return 0
 
     def remove(self) -> bool:
         """Gives it back."""
-        removed = [_remove(folder) for folder in self._folders.values()]  # all are tried
+        removed = [_remove(folder) for folder in self._all]  # all are tried
         return all(removed)
 
 
@@ -285,12 +305,24 @@ class Group2:
         with contextlib.suppress(OSError):
             _write(f"{self._folder}/cpu.max", f"max {PERIOD_US}")
 
-    def out_of_memory(self) -> bool:
-        """Whether the kernel has killed in it for want of memory."""
-        for name in ("memory.events.local", "memory.events"):
-            with contextlib.suppress(OSError):
-                return _counter(_read(f"{self._folder}/{name}"), "oom_kill") > 0
-        return False
+    @property
+    def gauges(self) -> Gauges:
+        """Where the kernel tells what is used in it."""
+        local = f"{self._folder}/memory.events.local"
+        return Gauges(
+            cpu=f"{self._folder}/cpu.stat",
+            cpu_unit="us",
+            memory=f"{self._folder}/memory.current",
+            peak=f"{self._folder}/memory.peak",
+            kills=local if os.path.exists(local) else f"{self._folder}/memory.events",
+        )
+
+    def oom_kills(self) -> int:
+        """How many the kernel has killed in it for want of memory."""
+        try:
+            return _counter(_read(self.gauges.kills), "oom_kill")
+        except OSError:
+            return 0
 
     def remove(self) -> bool:
         """Gives it back."""

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from functory.model.instance import Exit, InstanceSpec
+from functory.model.instance import Exit, Gauges, InstanceSpec
 from functory.sandbox import cgroups, confine, skeleton
 from functory.sandbox.ahead_stock import AheadStock
 from functory.sandbox.base import SandboxError
@@ -52,6 +52,11 @@ class NamespaceSandbox:
         """The process it was made from."""
         return self._stem
 
+    @property
+    def gauges(self) -> Gauges | None:
+        """Where the kernel tells what the tree uses."""
+        return self._stem.group.gauges if self._stem.group is not None else None
+
     def kill(self) -> None:
         """End the whole tree now."""
         if self._exit is None:
@@ -81,13 +86,14 @@ class NamespaceSandbox:
         group = self._stem.group
         # Whoever does not survive the death of a child of his counts too: the kernel takes the largest process.
         # And whoever was killed on our wish may have been dead already: the node kills what closes its end.
-        starved = status != 0 and group is not None and group.out_of_memory()
+        kills = group.oom_kills() if group is not None else 0
         self._exit = Exit(
             instance_id=self.id,
             code=0 if number else os.WEXITSTATUS(status),
             signal=number,
             killed=killed,
-            out_of_memory=starved,
+            out_of_memory=status != 0 and kills > 0,
+            oom_kills=kills,
         )
         self.pid = 0
         return self._exit

@@ -39,6 +39,8 @@ class ProcessTier(NamedTuple):
 class ProcessSandbox:
     """An instance as a plain process."""
 
+    gauges = None
+
     def __init__(self, maker: ProcessSandboxes, spec: InstanceSpec, zygote: Zygote, pid: int, tmp: str) -> None:
         self._maker = maker
         self._zygote = zygote

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 
-from functory.model.instance import Exit, InstanceSpec
+from functory.model.instance import Exit, Gauges, InstanceSpec
 from functory.sandbox.base import Listener, Sandbox, SandboxError, SandboxMaker, Tier
 
 
@@ -35,6 +35,11 @@ class SafeSandbox:
     def pid(self) -> int:
         """The main process, as the host numbers it; 0 once it is gone."""
         return 0 if self._dead else self._inner.pid
+
+    @property
+    def gauges(self) -> Gauges | None:
+        """Where the kernel tells what the tree uses; None where it does not."""
+        return self._inner.gauges
 
     def kill(self) -> None:
         """End the whole tree now."""

@@ -129,6 +129,10 @@ class Request(Answer, frozen=True, kw_only=True):
     payload_bytes: int = 0
     reply_bytes: int = 0
     trace_parent: str = ""
+    resource_mode: str = "OnDemand"
+    """Or `Provisioned`: it ran on an instance that is kept ready."""
+    oom_kills: int = 0
+    """Processes of the function that were killed for want of memory while it ran; the main one may have lived on."""
 
     @property
     def waited_us(self) -> int:

@@ -23,7 +23,7 @@ import msgspec
 from functory.clock import Clock, Timer
 from functory.lifecycle import Service
 from functory.model import errors
-from functory.model.instance import Exit, InstanceSpec
+from functory.model.instance import Exit, Gauges, InstanceSpec
 from functory.spawner import pipes, protocol
 from functory.spawner.connection import Connection, Outgoing
 from functory.spawner.process import Launched
@@ -54,6 +54,8 @@ class Spawned(msgspec.Struct, frozen=True, kw_only=True):
     """Read end, non-blocking."""
     log_fd: int
     """Read end of the instance's raw descriptors 1 and 2, non-blocking. Must always be read: it blocks its writers."""
+    gauges: Gauges | None = None
+    """Where its usage is told; None where it has no control group."""
 
 
 class Spawner(Service, Protocol):
@@ -82,7 +84,7 @@ class _Request:
         self.name = name
         self.on_exit = on_exit
         self.message = message
-        self.answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.answer: asyncio.Future[protocol.Made] = asyncio.get_running_loop().create_future()
 
 
 class SpawnerClient:
@@ -187,12 +189,18 @@ class SpawnerClient:
         self._unsent.append(request)
         self._push()
         try:
-            pid = await request.answer
+            answer = await request.answer
         except BaseException:
             pipes.close(made.ours)
             self._give_up(request)
             raise
-        return Spawned(pid=pid, request_fd=made.ours[0], reply_fd=made.ours[1], log_fd=made.ours[2])
+        return Spawned(
+            pid=answer.pid,
+            request_fd=made.ours[0],
+            reply_fd=made.ours[1],
+            log_fd=made.ours[2],
+            gauges=answer.gauges,
+        )
 
     def kill(self, instance_id: str) -> None:
         """End the whole tree now. Harmless for one that is gone; `on_exit` still comes."""
@@ -263,7 +271,7 @@ class SpawnerClient:
             self._backoff_s = FIRST_BACKOFF_S
             self._alive[answer.id] = request.on_exit
             if not request.answer.done():
-                request.answer.set_result(answer.pid)
+                request.answer.set_result(answer)
         elif not request.answer.done():
             request.answer.set_exception(_unavailable(answer.id, answer.reason))
 

@@ -105,7 +105,7 @@ class Loop:
         except SandboxError as failure:
             self.say(protocol.Failed(id=name, reason=str(failure)))
         else:
-            self.say(protocol.Made(id=name, pid=box.pid))
+            self.say(protocol.Made(id=name, pid=box.pid, gauges=box.gauges))
 
     def _tell_ends(self) -> None:
         for exit_ in self._maker.reap():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
-from functory.model.instance import Exit, InstanceSpec
+from functory.model.instance import Exit, Gauges, InstanceSpec
 
 MESSAGE_BYTES = 1 << 18
 """The longest message either way; environments are limited to far less."""
@@ -59,6 +59,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="made"
 
     id: str
     pid: int
+    gauges: Gauges | None = None
+    """Where its usage is told; None where it has no control group."""
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="failed"):

@@ -16,6 +16,7 @@ from functory.control.parts import ControlParts
 from functory.model import errors, ids
 from functory.model.account import Scope
 from functory.model.record import LogLines, Record
+from functory.model.usage import Mode
 
 REQUESTS = "/functory/v1/requests"
 REQUEST = "/functory/v1/requests/{requestId}"
@@ -140,6 +141,8 @@ def _request(record: Record) -> dict[str, Any]:
         "payloadBytes": record.payload_bytes,
         "replyBytes": record.reply_bytes,
         "traceParent": record.trace_parent,
+        "resourceMode": "OnDemand" if record.mode is Mode.ON_DEMAND else "Provisioned",
+        "oomKills": record.oom_kills,
     }
 
 
