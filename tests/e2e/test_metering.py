@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import tempfile
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from e2e.node_process import NodeProcess, clean_environment
 from e2e.test_containment import WITH_GROUPS, House, _house, message_of, roots_node
 from functory.sdk import Client
 from functory.sdk.answers import Request
@@ -154,3 +160,59 @@ def test_two_that_spin_get_the_share_of_processors_that_was_set(house: House) ->
         caller.join()
     for cpu, share in shares.items():
         assert cpu * 0.8 <= share <= cpu * 1.2, shares
+
+
+def test_a_statement_has_calls_and_standing_each_once_over_stop_and_kill() -> None:
+    with tempfile.TemporaryDirectory(prefix="functory-cost-", dir="/var/tmp") as folder:
+        node = started(folder)
+        with Client(node.credentials) as client:
+            house = House(node, client)
+            plain, kept = (house.deploy("def handler(e, c): return e", cpu=0.5) for _ in range(2))
+            client.invoke(plain)
+            put_provision(client, kept, 2)
+            first = client.invoke(kept)
+            assert client.requests.get(first.request_id, wait_s=5).resource_mode == "Provisioned"
+            began = time.monotonic()
+        assert node.stop() == 0, node.log
+        stood_ms = (time.monotonic() - began) * 1000
+        node = started(folder)
+        try:
+            with Client(node.credentials) as client:
+                lines = {(one.function_name, one.line): one for one in client.cost.lines()}
+                assert set(lines) == {(plain, "onDemand"), (kept, "provisioned"), (kept, "standing")}
+                assert (lines[plain, "onDemand"].calls, lines[kept, "provisioned"].calls) == (1, 1)
+                standing = lines[kept, "standing"]
+                assert 0 < standing.instance_ms <= 2 * (stood_ms + 20_000)
+                # 512 MB at 0.15 CU per GB and second, processors idle: 1.5 nano-USD per instance and millisecond.
+                assert standing.cost_nano_usd == pytest.approx(standing.instance_ms * 1.5, abs=1)
+                assert b"kept ready" in run_cli(node, "cost")
+            node.process.kill()
+            node._end()
+            node = started(folder)
+            with Client(node.credentials) as client:
+                again = {(one.function_name, one.line): one for one in client.cost.lines()}
+            assert again == lines, "what was not written in a batch is lost, what was is there once"
+        finally:
+            node.stop()
+
+
+def started(folder: str) -> NodeProcess:
+    node = NodeProcess(Path(folder))
+    node.start()
+    return node
+
+
+def put_provision(client: Client, name: str, target: int) -> None:
+    """Asks for instances, and waits until they are there."""
+    path = f"/2023-03-30/functions/{name}/provision-config"
+    transport = client.requests._transport
+    transport.call("PutProvisionConfig", "PUT", path, body=json.dumps({"target": target}).encode())
+    until = time.monotonic() + 10
+    while json.loads(transport.call("GetProvisionConfig", "GET", path).body)["current"] < target:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def run_cli(node: NodeProcess, *arguments: str) -> bytes:
+    command = [sys.executable, "-m", "functory", *arguments]
+    return subprocess.run(command, cwd=node.folder, env=clean_environment(), capture_output=True, check=True).stdout

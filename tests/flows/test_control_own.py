@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,8 @@ from control_kit import problem_of
 from functory.control.functory import transcript
 from functory.model.invocation import Kind, Status
 from functory.model.record import LogLines, Record
-from functory.model.usage import ColdStart
+from functory.model.spending import HOUR_MS, Line, Spent, hour_of
+from functory.model.usage import ColdStart, Mode
 
 OWN = "/functory/v1"
 
@@ -20,7 +22,14 @@ def request_id(n: int) -> str:
     return f"1-65a77fbb-157f3f32-{n:012x}"
 
 
-def record(n: int, *, function: str = "echo", status: Status = Status.OK, account: str = kit.ACCOUNT) -> Record:
+def record(
+    n: int,
+    *,
+    function: str = "echo",
+    status: Status = Status.OK,
+    account: str = kit.ACCOUNT,
+    mode: Mode = Mode.ON_DEMAND,
+) -> Record:
     return Record(
         request_id=request_id(n),
         account_id=account,
@@ -42,6 +51,7 @@ def record(n: int, *, function: str = "echo", status: Status = Status.OK, accoun
         cost_nano_usd=153,
         payload_bytes=12,
         reply_bytes=13,
+        mode=mode,
     )
 
 
@@ -261,3 +271,56 @@ async def test_a_link_to_code_that_is_lost_says_so(control: kit.Control) -> None
     control.code.archives.clear()
     target = shown["url"].removeprefix(f"http://{kit.HOST}")
     assert problem_of(await control.client.get(target))[:2] == (500, "StorageCorrupt")
+
+
+async def test_the_statement_sums_whole_hours_by_function_and_line(control: kit.Control) -> None:
+    await control.store.requests.append(
+        [record(1), record(2, status=Status.TIMEOUT), record(3, mode=Mode.PROVISIONED)], []
+    )
+    at_ms = record(1).started_at_ms
+    of: dict[str, Any] = {
+        "account_id": kit.ACCOUNT,
+        "line": Line.STANDING,
+        "hour_ms": hour_of(at_ms),
+        "instance_ms": 3000,
+    }
+    await control.store.spending.add([Spent(function_name=name, cost_nano_usd=9, **of) for name in ("echo", "other")])
+    hours = [("fromMs", str(at_ms)), ("untilMs", str(at_ms + 1))]
+    shown = (await control.call("GET", f"{OWN}/cost", query=[*hours, ("limit", "1")])).json()
+    assert (shown["fromMs"], shown["untilMs"]) == (hour_of(at_ms), hour_of(at_ms) + HOUR_MS)
+    assert [(one["functionName"], one["line"]) for one in shown["lines"]] == [
+        ("echo", "onDemand"),
+        ("echo", "provisioned"),
+        ("echo", "standing"),
+    ]
+    assert shown["lines"][0] == {
+        "functionName": "echo",
+        "line": "onDemand",
+        "calls": 2,
+        "failed": 1,
+        "billedMs": 34,
+        "cpuMs": 3,
+        "instanceMs": 0,
+        "costNanoUsd": 306,
+    }
+    assert (shown["costNanoUsd"], shown["nextAfter"]) == (306 + 153 + 9, "echo")
+    rest = (await control.call("GET", f"{OWN}/cost", query=[*hours, ("after", "echo")])).json()
+    assert [one["functionName"] for one in rest["lines"]] == ["other"]
+    assert (await control.call("GET", f"{OWN}/cost", query=hours, key=kit.STRANGER)).json()["lines"] == []
+    assert (await control.call("GET", f"{OWN}/cost")).json()["lines"] == [], "the last 30 days only"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        [("limit", "0")],
+        [("limit", "1001")],
+        [("fromMs", "5"), ("untilMs", "5")],
+        [("fromMs", str(1 << 70))],
+        [("fromMs", "x")],
+        [("function", "../x")],
+        [("colour", "red")],
+    ],
+)
+async def test_a_statement_that_cannot_be_is_refused(control: kit.Control, query: list[tuple[str, str]]) -> None:
+    assert problem_of(await control.call("GET", f"{OWN}/cost", query=query))[:2] == (400, "InvalidArgument")

@@ -8,7 +8,21 @@ import sys
 import click
 
 from functory import __version__
-from functory.cli import deploy, doctor, failures, functions, invoke, keys, logs, new, requests, task, triggers, up
+from functory.cli import (
+    cost,
+    deploy,
+    doctor,
+    failures,
+    functions,
+    invoke,
+    keys,
+    logs,
+    new,
+    requests,
+    task,
+    triggers,
+    up,
+)
 from functory.cli.command import Group
 from functory.cli.failures import Exit
 from functory.model.errors import FunctoryError
@@ -21,7 +35,7 @@ class Functory(Group):
     headings = (
         ("Run a node", ("up", "doctor")),
         ("Build", ("new", "deploy", "invoke")),
-        ("Look", ("ls", "show", "triggers", "logs", "requests", "request")),
+        ("Look", ("ls", "show", "triggers", "logs", "requests", "request", "cost")),
         ("Run later", ("task",)),
         ("Remove", ("rm",)),
         ("Keys", ("keys", "audit")),
@@ -66,6 +80,7 @@ for _command in (
     logs.logs,
     requests.requests,
     requests.request,
+    cost.cost,
     task.task,
 ):
     functory.add_command(_command)

@@ -143,6 +143,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         rules.Rule(rules.Unit.MILLISECONDS, "Records of invocations are written in batches this far apart.", 1, 60_000),
     ] = 100
     records_keep_days: Annotated[int, rules.count(1, 36_500, "Days that records and logs are kept.")] = 30
+    spending_keep_days: Annotated[
+        int, rules.count(1, 36_500, "Days that the hourly sums of usage and cost are kept.")
+    ] = 800
 
     # Rate card: the defaults are the public list prices of the first tier
     usd_per_cu: Annotated[float, rules.price("US dollars per compute unit (CU).")] = 0.000020
@@ -150,6 +153,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     cu_per_vcpu_s: Annotated[float, rules.price("CU per vCPU and second of active use.")] = 1.0
     cu_per_gb_s: Annotated[float, rules.price("CU per GB of configured memory and second.")] = 0.15
     cu_per_disk_gb_s: Annotated[float, rules.price("CU per GB of disk over the free 512 MB, and second.")] = 0.05
+    provisioned_cu_per_vcpu_s: Annotated[
+        float, rules.price("CU per vCPU and second of an instance kept ready, while it runs something.")
+    ] = 1.0
+    provisioned_cu_per_idle_vcpu_s: Annotated[float, rules.price("The same, while it runs nothing.")] = 0.0
+    provisioned_cu_per_gb_s: Annotated[
+        float, rules.price("CU per GB of memory and second of an instance kept ready.")
+    ] = 0.15
+    provisioned_cu_per_disk_gb_s: Annotated[float, rules.price("The same per GB of disk over the free 512 MB.")] = 0.05
 
     @property
     def rate_card(self) -> RateCard:

@@ -18,12 +18,13 @@ from functory.model import errors
 from functory.model.function import Function
 from functory.model.invocation import Invocation, Invoke, Outcome, Pending, Status
 from functory.model.record import LogLines, Record
+from functory.model.usage import Mode
 from functory.observe.logs import fields
 
 log = logging.getLogger("functory.invoke")
 
-Price = Callable[[Function, int], int]
-"""`(function, billed ms) -> cost in thousand-millionths of a US dollar`."""
+Price = Callable[[Function, int, Mode], int]
+"""`(function, billed ms, whose the instance was) -> cost in thousand-millionths of a US dollar`."""
 _NOTHING_RAN = frozenset({Status.THROTTLED, Status.SYSTEM, Status.CANCELLED})
 
 
@@ -158,7 +159,7 @@ def _write(
         billed_ms = cost = 0
     else:
         billed_ms = outcome.billed_ms
-        cost = price(function, billed_ms)
+        cost = price(function, billed_ms, outcome.mode)
         observe_run(function, duration_ns)
     body = invocation.body
     recorder.add(

@@ -38,3 +38,9 @@ class RateCard(msgspec.Struct, frozen=True, kw_only=True):
     """Per GB of configured memory and second."""
     cu_per_disk_gb_s: float = 0.05
     """Per GB of configured disk over the free 512 MB, and second."""
+    provisioned_cu_per_vcpu_s: float = 1.0
+    """Of an instance that is kept ready: per vCPU and second, while it runs something or if it is allocated always."""
+    provisioned_cu_per_idle_vcpu_s: float = 0.0
+    """The same, while it runs nothing."""
+    provisioned_cu_per_gb_s: float = 0.15
+    provisioned_cu_per_disk_gb_s: float = 0.05

@@ -29,6 +29,7 @@ from functory.invoke.admit import Admit, AdmitConfig
 from functory.invoke.record import RecordConfig, Recorder
 from functory.invoke.route import Routes
 from functory.metering import rates
+from functory.metering.ledger import Ledger
 from functory.model import ids
 from functory.model.function import Function
 from functory.model.version import runs_alike
@@ -242,9 +243,15 @@ class Node:
             tls=bindings.tls,
         )
         housekeeping = Housekeeping(
-            self.store.requests.drop_before, clock=clock, keep_days=settings.records_keep_days, sweep=uploads.sweep
+            self.store.requests.drop_before,
+            clock=clock,
+            keep_days=settings.records_keep_days,
+            drop_spending=self.store.spending.drop_before,
+            keep_spending_days=settings.spending_keep_days,
+            sweep=uploads.sweep,
         )
-        return [recorder, trail, housekeeping, self.pools, self._around, node_tasks, bindings, self.gateway]
+        ledger = Ledger(self.pools.take_kept, self.store.spending, settings.rate_card, clock=clock)
+        return [recorder, trail, housekeeping, ledger, self.pools, self._around, node_tasks, bindings, self.gateway]
 
     def _preparer(self) -> Preparer:
         return Preparer(

@@ -26,6 +26,8 @@ class Housekeeping:
         *,
         clock: Clock,
         keep_days: int,
+        drop_spending: Callable[[int], Awaitable[None]],
+        keep_spending_days: int,
         sweep: Callable[[], Awaitable[int]],
     ) -> None:
         """`sweep`: removes uploads that have ended."""
@@ -33,6 +35,8 @@ class Housekeeping:
         self._sweep = sweep
         self._clock = clock
         self._keep_days = keep_days
+        self._drop_spending = drop_spending
+        self._keep_spending_ms = keep_spending_days * DAY_MS
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -48,6 +52,7 @@ class Housekeeping:
             first = datetime.fromtimestamp((self._clock.now_ms() - self._keep_days * DAY_MS) / 1000, UTC)
             try:
                 days = await self._drop_before(first.strftime("%Y%m%d"))
+                await self._drop_spending(self._clock.now_ms() - self._keep_spending_ms)
                 await self._sweep()
             except errors.FunctoryError as failure:
                 log.warning(

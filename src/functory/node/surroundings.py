@@ -9,6 +9,7 @@ One function at a time is read and applied whole, so whatever order changes come
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Mapping
 
@@ -18,12 +19,16 @@ from functory.clock import Clock
 from functory.instances.pools import Pools
 from functory.invoke.admit import Admit
 from functory.invoke.route import Canary, Routes, Target
+from functory.model import errors
 from functory.model.function import Function
 from functory.model.limits import ConcurrencyConfig, ProvisionConfig, Ready, ScalingConfig, Standing
 from functory.model.version import Alias, Version
-from functory.node.keeper import Keeper
+from functory.node.keeper import Keeper, Known
+from functory.observe.logs import fields
 from functory.store import rules
 from functory.store.base import Store
+
+log = logging.getLogger("functory.node")
 
 Key = tuple[str, str]
 
@@ -47,7 +52,8 @@ class Surroundings:
         self._admit = admit
         self._pools = pools
         self._lock = asyncio.Lock()
-        self._keeper = Keeper(routes, pools, clock)
+        self._keeper = Keeper(routes, pools, clock, self._tracked)
+        self._writes: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Everything of all functions."""
@@ -62,12 +68,16 @@ class Surroundings:
             found[provision.account_id, provision.function_name].provisions.append(provision)
         for scaling in await self._store.scalings.all():
             found[scaling.account_id, scaling.function_name].scalings.append(scaling)
+        known: dict[Key, dict[tuple[str, str], Mapping[str, int]]] = defaultdict(dict)
+        for (account_id, name, kind, qualifier), numbers in (await self._store.spending.tracked()).items():
+            known[account_id, name][kind, qualifier] = numbers
         for key, around in found.items():
-            self._apply(key, around)
+            self._apply(key, around, known[key])
 
     async def stop(self) -> None:
         """No more plans; the pools end their instances."""
         self._keeper.stop()
+        await asyncio.gather(*self._writes)
 
     async def refresh(self, account_id: str, name: str) -> None:
         """Reads what stands around one function and puts it in force."""
@@ -103,7 +113,23 @@ class Surroundings:
             if isinstance(target, Function):
                 self._pools.retire(target)
 
-    def _apply(self, key: Key, around: Around) -> None:
+    def _tracked(self, config: Standing, numbers: Mapping[str, int]) -> None:
+        """Policies want something else: kept for a restart, soon."""
+        task = asyncio.get_running_loop().create_task(self._write_tracked(config, numbers), name="keep what is tracked")
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+    async def _write_tracked(self, config: Standing, numbers: Mapping[str, int]) -> None:
+        kind, qualifier = type(config).__name__, config.qualifier
+        try:
+            await self._store.spending.put_tracked(config.account_id, config.function_name, kind, qualifier, numbers)
+        except errors.FunctoryError as failure:
+            log.warning(
+                "What a tracking policy wants is not kept for a restart; the next change is tried again",
+                extra=fields("keep_tracked", function=config.function_name, reason=failure),
+            )
+
+    def _apply(self, key: Key, around: Around, known: Known | None = None) -> None:
         function = self._routes.latest(*key)
         if function is None:
             return
@@ -115,7 +141,7 @@ class Surroundings:
             if isinstance(gone, Function) and gone.version == number:
                 self._pools.retire(gone)
         self._admit.reserve(key[0], function.function_id, next((one.reserved for one in around.reserved), None))
-        self._keeper.hold(key, [*around.provisions, *around.scalings])
+        self._keeper.hold(key, [*around.provisions, *around.scalings], known)
         if function.restriction is not None:
             self._retire_versions(key)
 

@@ -147,6 +147,32 @@ class RequestPage(Answer, frozen=True, kw_only=True):
     next_before: str = ""
 
 
+class CostLine(Answer, frozen=True, kw_only=True):
+    """What one function has cost on one line of the statement."""
+
+    function_name: str
+    line: str
+    """`onDemand`, `provisioned` (calls on instances that are kept ready) or `standing` (their time)."""
+    calls: int = 0
+    failed: int = 0
+    billed_ms: int = 0
+    cpu_ms: int = 0
+    instance_ms: int = 0
+    """Of `standing`: milliseconds times instances."""
+    cost_nano_usd: int = 0
+
+
+class CostPage(Answer, frozen=True, kw_only=True):
+    """The lines of some functions."""
+
+    from_ms: int
+    until_ms: int
+    lines: list[CostLine] = []
+    cost_nano_usd: int = 0
+    """Of these lines."""
+    next_after: str = ""
+
+
 class RequestLogs(Answer, frozen=True, kw_only=True):
     """What one invocation printed."""
 

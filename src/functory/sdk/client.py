@@ -11,6 +11,7 @@ import msgspec
 
 from functory.model import ids
 from functory.sdk import answers, calls, credentials, signer
+from functory.sdk.cost import Cost
 from functory.sdk.functions import Functions
 from functory.sdk.keys import Keys
 from functory.sdk.requests import PREFIX, Requests
@@ -33,6 +34,7 @@ class Client:
         self._transport = Transport(found, timeout_s=timeout_s)
         self.functions = Functions(self._transport)
         self.requests = Requests(self._transport)
+        self.cost = Cost(self._transport)
         self.triggers = Triggers(self._transport)
         self.keys = Keys(self._transport)
         self.tasks = Tasks(self._transport)

@@ -16,7 +16,7 @@ Paging is by key: `after` is the last key of the page before, so pages are stabl
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from functory.lifecycle import Service
@@ -26,6 +26,7 @@ from functory.model.domain import Domain
 from functory.model.function import Function, LayerRef
 from functory.model.limits import ConcurrencyConfig, ProvisionConfig, ScalingConfig
 from functory.model.record import LogLines, Record
+from functory.model.spending import Spent
 from functory.model.task import AsyncConfig
 from functory.model.trigger import Trigger
 from functory.store.accounts import Accounts
@@ -115,6 +116,30 @@ class Requests(Protocol):
         """Drops whole days before `day` (`YYYYMMDD`), answers how many."""
 
 
+class Spending(Protocol):
+    """Usage added up by function, hour and line. `Requests.append` adds what its records come to, in one write."""
+
+    async def add(self, rows: Sequence[Spent]) -> None:
+        """Adds to what is there, all or nothing."""
+
+    async def sums(
+        self, account_id: str, *, from_ms: int, until_ms: int, function: str = "", after: str = "", limit: int = 100
+    ) -> Sequence[Spent]:
+        """The lines of at most `limit` functions with a name greater than `after`, in order of name, summed over the
+        hours that begin between two moments."""
+
+    async def drop_before(self, at_ms: int) -> None:
+        """Drops the hours that began before a moment."""
+
+    async def put_tracked(
+        self, account_id: str, function: str, kind: str, qualifier: str, numbers: Mapping[str, int]
+    ) -> None:
+        """Keeps how many instances the policies of a configuration want, by name; it goes with the function."""
+
+    async def tracked(self) -> Mapping[tuple[str, str, str, str], Mapping[str, int]]:
+        """What all of them wanted last, by account, function, kind and qualifier."""
+
+
 class Triggers(Protocol):
     """Triggers, by account, function and name. They go when their function goes."""
 
@@ -202,6 +227,10 @@ class Store(Service, Protocol):
     @property
     def requests(self) -> Requests:
         """Records and logs."""
+
+    @property
+    def spending(self) -> Spending:
+        """Usage added up."""
 
     @property
     def triggers(self) -> Triggers:

@@ -10,13 +10,14 @@ from functory.model.function import Function, LayerRef
 from functory.model.limits import ConcurrencyConfig, ProvisionConfig, ScalingConfig
 from functory.model.record import LogLines, Record
 from functory.model.task import AsyncConfig
-from functory.store import bodies, chunks, parts, rules
+from functory.store import bodies, chunks, parts, rules, spending
 from functory.store.accounts import Accounts
 from functory.store.aliases import Aliases
 from functory.store.configs import Configs
 from functory.store.layer_versions import LayerVersions
 from functory.store.memory_bindings import MemoryDomains, MemoryTriggers
 from functory.store.memory_parts import MemoryAudit, MemoryRows
+from functory.store.memory_spending import MemorySpending
 from functory.store.versions import Versions
 
 
@@ -158,8 +159,9 @@ class MemoryLayers:
 class MemoryRequests:
     """`store.base.Requests`: plain lists, searched whole."""
 
-    def __init__(self, gate: _Gate) -> None:
+    def __init__(self, gate: _Gate, added_up: MemorySpending) -> None:
         self._gate = gate
+        self._added_up = added_up
         self._records: list[Record] = []
         self._logs: list[LogLines] = []
 
@@ -171,6 +173,7 @@ class MemoryRequests:
         chunks.pack(logs)
         self._records += records
         self._logs += logs
+        self._added_up.take(spending.of_records(records))
 
     async def list(
         self, account_id: str, *, function: str = "", failed_only: bool = False, before: str = "", limit: int = 100
@@ -241,7 +244,8 @@ class MemoryStore:
         self.functions = MemoryFunctions(self._gate)
         self.keys = MemoryKeys(self._gate)
         self.layers = MemoryLayers(self._gate)
-        self.requests = MemoryRequests(self._gate)
+        self.spending = MemorySpending(self._gate.check, self.functions.has)
+        self.requests = MemoryRequests(self._gate, self.spending)
         self.triggers = MemoryTriggers(self._gate.check, self.functions.has)
         self.domains = MemoryDomains(self._gate.check)
         rows = self._rows = MemoryRows(self._gate.check, self.functions.bodies)
@@ -258,6 +262,7 @@ class MemoryStore:
 
     def _function_gone(self, account_id: str, name: str) -> None:
         self.triggers.function_gone(account_id, name)
+        self.spending.function_gone(account_id, name)
         self._rows.drop(account_id, name)
 
     async def start(self) -> None:

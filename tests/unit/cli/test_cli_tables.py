@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console, RenderableType
 
-from functory.cli import demo, doctor, invoke, requests
+from functory.cli import cost, demo, doctor, invoke, requests
 from functory.cli.doctor import Level
 from functory.sdk import Invoked, answers
 
@@ -139,3 +139,17 @@ def test_the_doctor_groups_runtimes_by_interpreter_and_fails_without_any() -> No
     assert [(check.says, check.do) for check in found] == [("python3 on /usr/bin/python3.11 (3.11.2)", "stands in")]
     [none] = doctor.runtimes(answers.Node(runtimes=[runtime("python3", interpreter="")]))
     assert none.level is Level.FAIL
+
+
+def test_a_statement_names_each_line_in_words_and_sums_up() -> None:
+    lines = [
+        answers.CostLine(
+            function_name="thumbnail", line="onDemand", calls=1200, failed=3, billed_ms=90, cost_nano_usd=150
+        ),
+        answers.CostLine(function_name="thumbnail", line="standing", instance_ms=7_200_000, cost_nano_usd=10_800_000),
+    ]
+    text = drawn(cost.statement(lines, 160))
+    assert "1,200" in row(text, "calls on demand")
+    assert "2 h 0 min" in row(text, "kept ready")
+    assert text.splitlines()[-1].split() == ["all", "1.08", "¢"]
+    assert "COST" in drawn(cost.statement(lines, 50))

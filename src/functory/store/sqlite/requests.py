@@ -9,7 +9,8 @@ import apsw
 
 from functory.model import errors
 from functory.model.record import LogLines, Record
-from functory.store import chunks, queries, rules
+from functory.store import chunks, queries, rules, spending
+from functory.store.sqlite import spending as spent
 from functory.store.sqlite.readers import Readers
 from functory.store.sqlite.writer import Writer
 
@@ -103,6 +104,7 @@ class SqliteRequests:
 def _append(connection: apsw.Connection, records: Sequence[Record], logs: Sequence[LogLines]) -> None:
     _add(connection, "records", chunks.of_records(records))
     _add(connection, "logs", chunks.of_logs(logs))
+    spent.add(connection, spending.of_records(records))
 
 
 def _add(connection: apsw.Connection, table: str, rows: Iterable[chunks.RecordChunk | chunks.LogChunk]) -> None:

@@ -24,6 +24,7 @@ from functory.store.sqlite.layers import SqliteLayers
 from functory.store.sqlite.parts import SqliteRuns
 from functory.store.sqlite.readers import Readers
 from functory.store.sqlite.requests import SqliteRequests
+from functory.store.sqlite.spending import SqliteSpending
 from functory.store.sqlite.triggers import SqliteTriggers
 from functory.store.sqlite.writer import Writer
 from functory.store.versions import Versions
@@ -44,6 +45,7 @@ class SqliteStore:
         self.keys = SqliteKeys(self._writer, self._readers, clock, cipher)
         self.layers = SqliteLayers(self._writer, self._readers, clock)
         self.requests = SqliteRequests(self._writer, self._readers)
+        self.spending = SqliteSpending(self._writer, self._readers)
         self.triggers = SqliteTriggers(self._writer, self._readers)
         self.domains = SqliteDomains(self._writer, self._readers, cipher)
         runs = SqliteRuns(self._writer, self._readers)

@@ -12,7 +12,7 @@ from functory.model import errors
 from functory.model.account import Scope
 from functory.model.function import LayerRef
 from functory.store.base import Store
-from functory.testing.checks import samples, store_bindings, store_parts, store_requests
+from functory.testing.checks import samples, store_bindings, store_parts, store_requests, store_spending
 from functory.testing.checks.samples import Check, MakeStore
 
 
@@ -295,8 +295,13 @@ CHECKS: tuple[Check, ...] = (
     *store_requests.CHECKS,
     *store_bindings.CHECKS,
     *store_parts.CHECKS,
+    *store_spending.CHECKS,
 )
 """What every store promises."""
 
-DURABLE_CHECKS: tuple[Check, ...] = (everything_is_there_after_a_new_start, *store_parts.DURABLE_CHECKS)
+DURABLE_CHECKS: tuple[Check, ...] = (
+    everything_is_there_after_a_new_start,
+    *store_parts.DURABLE_CHECKS,
+    *store_spending.DURABLE_CHECKS,
+)
 """What stores that outlive their process promise too."""
