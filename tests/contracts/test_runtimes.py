@@ -36,6 +36,15 @@ def _python() -> Subject:
     )
 
 
+def _coroutines() -> Subject:
+    return Subject(
+        name="python-async",
+        files={"index.py": (SOURCES / "coroutines.py").read_bytes()},
+        spec={"handler": "index.handler"},
+        missing={"handler": "nothing_here.handler"},
+    )
+
+
 def _node() -> Subject:
     found = find_node("", interpreter())
     if found is None:
@@ -85,6 +94,7 @@ def _go() -> Subject:
 
 SUBJECTS: dict[str, Callable[[], Subject]] = {
     "python": _python,
+    "python-async": _coroutines,
     "node": _node,
     "node-ahead": _node_ahead,
     "custom-python": lambda: _custom("python3", "server.py"),

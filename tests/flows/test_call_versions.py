@@ -283,3 +283,30 @@ async def test_a_scheduled_action_changes_how_many_instances_stand_ready_when_it
             assert len(node.spawner.made) == 1
             clock.jump(1)
             await until(lambda: node.pools.kept(function)[0] == 3)
+
+
+async def test_reserved_places_are_one_number_for_all_versions_and_aliases_together() -> None:
+    gate = asyncio.Event()
+
+    async def wait(asked: Asked) -> bytes:
+        await gate.wait()
+        return b""
+
+    store = MemoryStore()
+    async with edge(wait, admit=AdmitConfig(account_concurrency=10, queue_max=0)) as node, running(store):
+        function = node.routes.find(ACCOUNT, "echo")
+        await store.functions.create(function)
+        await store.versions.publish(ACCOUNT, "echo", description="", at_ms=1)
+        of: dict[str, Any] = {"account_id": ACCOUNT, "function_name": "echo"}
+        await store.aliases.create(Alias(**of, name="prod", version="1", created_at_ms=1, modified_at_ms=1))
+        await store.concurrency.put(ConcurrencyConfig(**of, reserved=3))
+        around = Surroundings(store, routes=node.routes, admit=node.admit, pools=node.pools, clock=SystemClock())
+        async with running(around):
+            calls = [asyncio.ensure_future(call(node, one)) for one in ("LATEST", "1", "prod")]
+            await until(lambda: sum(view.busy for view in node.pools.views()) == 3)
+            assert {view.function.version for view in node.pools.views()} == {"", "1"}
+            for qualifier in ("LATEST", "1", "prod"):
+                assert (await call(node, qualifier)).status == 429
+            gate.set()
+            assert [(await one).status for one in calls] == [200, 200, 200]
+            assert (await call(node, "prod")).status == 200

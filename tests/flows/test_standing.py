@@ -75,6 +75,7 @@ async def held(instances_max: int = 300) -> AsyncIterator[Held]:
                 yield Held(node, around, clock, store, gate)
             finally:
                 gate.set()
+                await clock.advance(1)  # the last records are on their way
 
 
 async def test_a_policy_follows_the_calls_up_at_once_and_down_slowly() -> None:
@@ -184,3 +185,19 @@ async def test_what_cannot_be_kept_says_why() -> None:
         config = await it.put(ProvisionConfig(**OF, target=3))
         await until(lambda: it.around.ready(config).current == 1)
         assert it.around.ready(config) == Ready(3, 1, "the node's limit of 1 instances is reached")
+
+
+async def test_what_a_policy_wants_stands_again_after_a_restart() -> None:
+    async with held() as it:
+        policy = BUSY | {"minCapacity": 1, "maxCapacity": 8}
+        config = await it.put(ProvisionConfig(**OF, official={"targetTrackingPolicies": [policy]}))
+        await it.stands(config, 1)
+        calls = [it.call(number) for number in range(2)]
+        await it.clock.advance(60)
+        await it.stands(config, 4)
+        after = Surroundings(it.store, routes=it.node.routes, admit=it.node.admit, pools=it.node.pools, clock=it.clock)
+        async with running(after):
+            assert after.ready(config).target == 4
+        it.gate.set()
+        for one in calls:
+            await one
