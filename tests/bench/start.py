@@ -1,10 +1,10 @@
 """`./dev bench start`: what it costs to start an instance, spawn to first answer, beside a warm call of the same run.
 
 Promises measured here (SPECIFICATION.md): parked and on-demand starts, many at once, memory of an idle instance, the
-kill of a hostile tree, the first call after a deploy. The first part makes boxes directly, without a node; the second
-asks a real node. Variants are interleaved, each after a pause, as a function that nobody has called for a while would
-find it. With --first the boxes run before all other processes of a busy machine (root only); control groups of version
-1 take no such processes, so limits by them are left out then.
+kill of a hostile tree, the first call after a deploy, what measuring a call costs. The first part makes boxes directly,
+without a node; the second asks a real node. Variants are interleaved, each after a pause, as a function that nobody has
+called for a while would find it. With --first the boxes run before all other processes of a busy machine (root only);
+control groups of version 1 take no such processes, so limits by them, and measuring, are left out then.
 The exit code is 1 if a promise is not kept.
 """
 
@@ -31,6 +31,7 @@ from rich.table import Table
 from bench.call import zipped
 from e2e import hostile
 from e2e.node_process import NodeProcess
+from functory.instances.gauges import GroupMeter
 from functory.runtimes.node import find_node
 from functory.sandbox import tiers
 from functory.sandbox.namespace import NamespaceSandboxes
@@ -53,7 +54,7 @@ class Row(NamedTuple):
 
     name: str
     values: list[float]
-    """Milliseconds, or megabytes."""
+    """Milliseconds, microseconds, or megabytes."""
     unit: str = "ms"
     promise: float = 0
     """Upper bound of the median; 0 = none."""
@@ -241,6 +242,39 @@ def many_at_once(count: int, rounds: int) -> Row:
     return Row(f"{count} at once, all answered", values, promise={100: 150, 500: 700}[count])
 
 
+def metering(blocks: int) -> list[Row]:
+    """What it costs to measure a call: with and without, in turns, on the same instance; and the readings alone."""
+    calls, added, alone = 100, [], []
+    with boxes(groups=True) as (workshop, _):
+        running = workshop.start(ECHO)
+        gauges = running.box.gauges
+        if gauges is None:
+            return []
+        meter = GroupMeter(gauges)
+
+        def measured() -> None:
+            meter.begin()
+            running.talk.call(b"x")
+            meter.cpu_delta_ns()
+            meter.note_peak(0, 0)
+
+        def readings() -> None:
+            meter.begin()
+            meter.cpu_delta_ns()
+            meter.note_peak(0, 0)
+
+        for _ in range(blocks):
+            plain = timed(lambda: [running.talk.call(b"x") for _ in range(calls)])
+            added.append((timed(lambda: [measured() for _ in range(calls)]) - plain) / calls * 1e3)
+            alone.append(timed(lambda: [readings() for _ in range(calls)]) / calls * 1e3)
+        meter.close()
+        end(workshop, running)
+    return [
+        Row("what measuring adds to a call (processor time, peak memory)", added, "µs", promise=15),
+        Row("the readings alone", alone, "µs", promise=15),
+    ]
+
+
 # --- a node -------------------------------------------------------------------------------------------------------
 
 
@@ -295,6 +329,7 @@ def main() -> int:
     rows = [
         *single_starts(given.count, groups=not given.first),
         *node_js(given.count, groups=not given.first),
+        *(metering(50) if not given.first else []),
         many_at_once(100, given.rounds),
         many_at_once(500, given.rounds),
     ]

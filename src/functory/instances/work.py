@@ -29,6 +29,8 @@ _END, _RAW_LOG = int(wire.Flag.END), int(wire.Flag.RAW_LOG)
 _STREAMS = 1 << 32
 SHORT_REST_NS = 1_000_000
 """What is used in so short a rest between two calls is the end of the one before; not worth a look of its own."""
+CLOSE_NS = 100_000
+"""A call that begins so soon after a look beside others counts as one that was there: still nothing is shared twice."""
 
 
 class InstanceLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,10 +136,10 @@ class Work:
             deadline = invocation.deadline_ns
         stream = self._stream = self._stream % (_STREAMS - 1) + 1
         cold, self.cold = self.cold, None
-        if self.calls:
-            self._share(now, len(self.calls))
-        else:
+        if not self.calls:
             self._begin(now)
+        elif now - self._looked_ns > CLOSE_NS:
+            self._share(now, len(self.calls))
         call = self.calls[stream] = Call(invocation, pending, now, deadline, cold)
         call.busy_at_ns, call.cpu_at_ns = self._busy_share_ns, self._cpu_share_ns
         left_ms = max(1, (deadline - now) // 1_000_000)
