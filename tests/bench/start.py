@@ -252,16 +252,16 @@ def metering(blocks: int) -> list[Row]:
             return []
         meter = GroupMeter(gauges)
 
-        def measured() -> None:
+        def measured() -> int:
             meter.begin()
             running.talk.call(b"x")
             meter.cpu_delta_ns()
-            meter.note_peak(0, 0)
+            return meter.note_peak(time.perf_counter_ns(), 0)
 
-        def readings() -> None:
+        def readings() -> int:
             meter.begin()
             meter.cpu_delta_ns()
-            meter.note_peak(0, 0)
+            return meter.note_peak(time.perf_counter_ns(), 0)
 
         for _ in range(blocks):
             plain = timed(lambda: [running.talk.call(b"x") for _ in range(calls)])

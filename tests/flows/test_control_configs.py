@@ -123,10 +123,46 @@ POLICY = {
         {"target": 1, "targetTrackingPolicies": [POLICY | {"metricType": "Mood"}]},
         {"target": 1, "targetTrackingPolicies": [POLICY | {"metricTarget": 0}]},
         {"target": 1, "targetTrackingPolicies": [POLICY | {"minCapacity": 3}]},
+        {"target": 1, "targetTrackingPolicies": [POLICY | {"metricTarget": 1.1}]},
+        {"target": 1, "targetTrackingPolicies": [POLICY, POLICY]},
+        {"target": 1, "targetTrackingPolicies": [POLICY | {"metricType": "GPUMemUtilization"}]},
+        {"target": 1, "targetTrackingPolicies": [POLICY | {"timeZone": "Moon/Sea"}]},
+        {
+            "target": 1,
+            "targetTrackingPolicies": [POLICY | {"startTime": "2026-12-01T00:00", "endTime": "2026-11-01T00:00"}],
+        },
     ],
 )
 async def test_a_provision_config_that_cannot_be_is_refused(control: kit.Control, body: dict[str, Any]) -> None:
     assert problem_of(await control.call("PUT", PROVISION, json=body))[:2] == (400, "InvalidArgument")
+
+
+SCALING_POLICY = {
+    "name": "p",
+    "metricType": "MemoryUtilization",
+    "metricTarget": 0.5,
+    "minInstances": 1,
+    "maxInstances": 2,
+}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"minInstances": -1},
+        {"minInstances": 10_001},
+        {"scheduledPolicies": [ACTION | {"scheduleExpression": "cron(61 0 8 * * *)"}]},
+        {"horizontalScalingPolicies": [SCALING_POLICY | {"minInstances": 3}]},
+        {"horizontalScalingPolicies": [SCALING_POLICY | {"metricType": "GPUUtilization"}]},
+        {"horizontalScalingPolicies": [SCALING_POLICY, SCALING_POLICY]},
+    ],
+)
+async def test_a_scaling_config_that_cannot_be_is_refused(control: kit.Control, body: dict[str, Any]) -> None:
+    assert problem_of(await control.call("PUT", SCALING, json=body))[:2] == (400, "InvalidArgument")
+    whole = {"minInstances": 1, "horizontalScalingPolicies": [SCALING_POLICY], "scheduledPolicies": [ACTION]}
+    shown = (await control.call("PUT", SCALING, json=whole)).json()
+    assert {name: shown[name] for name in whole} == whole
+    assert (shown["targetInstances"], shown["currentInstances"], shown["currentError"]) == (1, 0, "")
 
 
 async def test_a_function_that_keeps_instances_is_not_deleted_by_the_way(control: kit.Control) -> None:

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+from msgspec import structs
+
 from functory.instances.pools import PoolsConfig
 from functory.lifecycle import running
-from functory.model.function import Function
+from functory.model.function import Function, Restriction
 from functory.model.invocation import Invocation, Pending, Status
 from functory.model.limits import ProvisionConfig, Ready, ScalingConfig, Standing
 from functory.model.usage import Mode
@@ -201,3 +203,13 @@ async def test_what_a_policy_wants_stands_again_after_a_restart() -> None:
         it.gate.set()
         for one in calls:
             await one
+
+
+async def test_a_disabled_function_says_that_it_keeps_nothing() -> None:
+    async with held() as it:
+        config = await it.put(ProvisionConfig(**OF, target=1))
+        await it.stands(config, 1)
+        it.node.routes.put(structs.replace(it.function, epoch=2, restriction=Restriction(reason="", at_ms=1)))
+        await it.around.refresh(ACCOUNT, "echo")
+        await it.clock.advance(120)
+        assert it.around.ready(config) == Ready(1, 0, "the function is disabled: no instances are kept")

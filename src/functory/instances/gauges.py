@@ -19,7 +19,18 @@ from functory.model.instance import Gauges
 class GroupMeter:
     """Reads one group's usage. After the group is gone, the last readings stand."""
 
-    __slots__ = ("_cpu", "_kills", "_now", "_peak", "_scale", "_supervisor", "_supervisor_ns", "cpu_ns", "peak_bytes")
+    __slots__ = (
+        "_cpu",
+        "_kills",
+        "_now",
+        "_peak",
+        "_read_at_ns",
+        "_scale",
+        "_supervisor",
+        "_supervisor_ns",
+        "cpu_ns",
+        "peak_bytes",
+    )
 
     def __init__(self, gauges: Gauges, supervisor: int = 0) -> None:
         """`supervisor`: a process in the group whose processor time is not the function's. OSError: no such group."""
@@ -27,6 +38,7 @@ class GroupMeter:
         self._scale = 1 if gauges.cpu_unit == "ns" else 1000
         self._supervisor = clock_of(supervisor) if supervisor else 0
         self._supervisor_ns = 0
+        self._read_at_ns = -1
         self.cpu_ns = 0
         self.peak_bytes = 0
         try:
@@ -55,8 +67,11 @@ class GroupMeter:
         self.cpu_ns = now
         return delta if delta > 0 else 0
 
-    def note_peak(self, _now_ns: int, _lasted_ns: int) -> int:
-        """The peak of memory in bytes since `begin`."""
+    def note_peak(self, now_ns: int, _lasted_ns: int) -> int:
+        """The peak of memory in bytes since `begin`; read once for all calls that end at one moment."""
+        if now_ns == self._read_at_ns:
+            return self.peak_bytes
+        self._read_at_ns = now_ns
         try:  # noqa: SIM105 - as above
             self.peak_bytes = int(os.pread(self._peak, 32, 0))
         except (OSError, ValueError):

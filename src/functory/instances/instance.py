@@ -338,6 +338,8 @@ class Instance:
             peak_bytes=self._work.peak_bytes,
             memory_mb=self.function.memory_mb,
         )
+        if self._exit is not None:
+            outcome.oom_kills = max(0, self._exit.oom_kills - self._work.kills_seen)
         if not self.start_failed(outcome):
             self._work.fail_all(outcome)
 

@@ -79,6 +79,9 @@ class Keeper:
             or Following(config, (known or {}).get((type(config).__name__, config.qualifier), {}))
             for config in configs
         ]
+        for one in held.followed:
+            if known is None and one.followers and one not in old:
+                self._on_tracked(one.config, one.numbers)  # or a restart would go on where another policy was
         self._decide(key, held)
         if not held.followed and not held.kept:
             del self._held[key]
@@ -104,6 +107,9 @@ class Keeper:
         found = [self._pools.kept(one) for one, _ in self._shares(config, wanted)]
         ready = sum(number for number, _ in found)
         failure = next((why for _, why in found if why), "")
+        latest = self._routes.latest(config.account_id, config.function_name)
+        if latest is not None and latest.restriction is not None:
+            failure = "the function is disabled: no instances are kept"
         return Ready(wanted, min(ready, wanted), failure if ready < wanted else "")
 
     # --- decisions ----------------------------------------------------------------------------------------------------

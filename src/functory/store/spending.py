@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from functory.model.invocation import Status
 from functory.model.record import Record
-from functory.model.spending import Line, Spent, hour_of
+from functory.model.spending import HOUR_MS, Line, Spent, hour_of
 from functory.model.usage import Mode
 from functory.store import rules
 
@@ -26,33 +27,55 @@ class Key(NamedTuple):
     line: Line
 
 
-def of_records(records: Sequence[Record]) -> list[Spent]:
-    """What a batch of records comes to."""
-    sums: dict[tuple[str, str, int, Mode], list[int]] = {}
-    for record in records:
-        of = (record.account_id, record.function_name, hour_of(record.started_at_ms), record.mode)
-        found = sums.get(of)
-        if found is None:
-            found = sums[of] = [0, 0, 0, 0, 0]
-        found[0] += 1
-        found[1] += record.status in rules.FAILED
-        found[2] += record.billed_ms
-        found[3] += record.cpu_us
-        found[4] += record.cost_nano_usd
-    return merged(
-        Spent(
-            account_id=account_id,
-            function_name=name,
-            hour_ms=hour_ms,
-            line=Line.ON_DEMAND if mode is Mode.ON_DEMAND else Line.PROVISIONED,
-            calls=calls,
-            failed=failed,
-            billed_ms=billed_ms,
-            cpu_us=cpu_us,
-            cost_nano_usd=cost,
+class _Sum:
+    """What some records come to. `fits`: whether one more belongs to it, without making a key of it."""
+
+    __slots__ = ("account_id", "billed_ms", "calls", "cost", "cpu_us", "failed", "function_name", "hour_ms", "mode")
+
+    def __init__(self, record: Record) -> None:
+        self.account_id = record.account_id
+        self.function_name = record.function_name
+        self.hour_ms = hour_of(record.started_at_ms)
+        self.mode = record.mode
+        self.calls = self.failed = self.billed_ms = self.cpu_us = self.cost = 0
+
+    def fits(self, record: Record) -> bool:
+        return (
+            record.function_name == self.function_name
+            and record.mode is self.mode
+            and 0 <= record.started_at_ms - self.hour_ms < HOUR_MS
+            and record.account_id == self.account_id
         )
-        for (account_id, name, hour_ms, mode), (calls, failed, billed_ms, cpu_us, cost) in sums.items()
-    )
+
+    def row(self) -> Spent:
+        return Spent(
+            account_id=self.account_id,
+            function_name=self.function_name,
+            hour_ms=self.hour_ms,
+            line=Line.ON_DEMAND if self.mode is Mode.ON_DEMAND else Line.PROVISIONED,
+            calls=self.calls,
+            failed=self.failed,
+            billed_ms=self.billed_ms,
+            cpu_us=self.cpu_us,
+            cost_nano_usd=self.cost,
+        )
+
+
+def of_records(records: Sequence[Record]) -> list[Spent]:
+    """What a batch of records comes to. Most records fit to the one before: this is paid for by every call."""
+    sums: dict[tuple[str, str, int, int], _Sum] = {}
+    current: _Sum | None = None
+    for record in records:
+        if current is None or not current.fits(record):
+            key = (record.account_id, record.function_name, hour_of(record.started_at_ms), record.mode.value)
+            current = sums.setdefault(key, _Sum(record))
+        current.calls += 1
+        current.billed_ms += record.billed_ms
+        current.cpu_us += record.cpu_us
+        current.cost += record.cost_nano_usd
+        if record.status is not Status.OK and record.status in rules.FAILED:
+            current.failed += 1
+    return merged(one.row() for one in sums.values())
 
 
 def merged(rows: Iterable[Spent]) -> list[Spent]:
