@@ -23,7 +23,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from functory.cli import deploy, invoke, photos, pictures, screen, words
+from functory.cli import deploy, invoke, photos, pictures, screen, steps, words
 from functory.model.usage import RateCard
 from functory.sdk import Client, ConnectionFailed, Invoked, answers
 
@@ -79,7 +79,7 @@ def _photos(folder: Path) -> list[Path]:
     if found:
         return found
     try:
-        with deploy.Steps().step("fetching photographs, once") as step:
+        with steps.Steps().step("fetching photographs, once") as step:
             found = photos.fetch(folder)
             step.done("fetched", f"{words.count(len(found), 'photograph')}, kept for the next time")
         return found

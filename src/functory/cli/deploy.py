@@ -1,59 +1,33 @@
-"""`deploy`: a folder or a file becomes a function, step by step, each with its time."""
+"""`deploy` and `remove`: a deploy file, a folder or a source file becomes functions and all that belongs to them."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
 from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 from rich.text import Text
 
 from functory.cli import screen, words
 from functory.cli.command import Command, connected
-from functory.sdk import Client, answers, package, project, serverless_yaml
+from functory.cli.steps import Plan, Steps
+from functory.sdk import Client, answers, package, project, removal, sites, stack, surroundings
 from functory.sdk import deploy as deploying
 from functory.sdk.project import Project
+from functory.sdk.steps import Action, Step
+from functory.sdk.units import Stack, Unit
 
 _EXAMPLES = (
     "functory deploy .",
     "functory deploy examples/thumbnail",
+    "functory deploy shop/functory.yaml --plan",
     "functory deploy examples/hook/s.yaml",
     "functory deploy report.py --memory 1024 --timeout 300",
     "functory deploy shop --name shop-test --env STAGE=test --env LOG=debug",
 )
-
-
-class Steps:
-    """Says what was done and how long it took, as it happens."""
-
-    def __init__(self) -> None:
-        self.total_us = 0.0
-
-    @contextmanager
-    def step(self, doing: str) -> Iterator[_Step]:
-        """One step: a spinner while it runs, a line when it is done."""
-        step = _Step()
-        started = time.perf_counter()
-        with screen.waiting(doing):
-            yield step
-        took_us = (time.perf_counter() - started) * 1e6
-        self.total_us += took_us
-        line = Text.assemble(("  ✓ ", "green"), f"{step.what:<13}", f"{step.detail:<58} ")
-        screen.err.print(line.append(f"{words.duration(took_us):>8}", style="dim"), soft_wrap=True)
-
-
-class _Step:
-    """What a step has to say when it is done."""
-
-    what = ""
-    detail = ""
-
-    def done(self, what: str, detail: str) -> None:
-        self.what, self.detail = what, detail
 
 
 def _pairs(ctx: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str] | None:
@@ -64,7 +38,10 @@ def _pairs(ctx: click.Context, option: click.Parameter, values: tuple[str, ...])
 
 
 @click.command(cls=Command, examples=_EXAMPLES)
-@click.argument("source", metavar="DIR|FILE", type=click.Path(path_type=Path))
+@click.argument("source", metavar="DIR|FILE", type=click.Path(path_type=Path), default=Path())
+@click.option("--plan", "planned", is_flag=True, help="Only show what would change.")
+@click.option("--json", "as_json", is_flag=True, help="With --plan: as JSON.")
+@click.option("--prune", is_flag=True, help="Delete triggers, aliases and configurations that the file does not name.")
 @click.option("--name", help="Name of the function. Default: the folder's or file's name.")
 @click.option("--runtime", help=f"Language and version. Default: {project.DEFAULT_RUNTIME}.")
 @click.option("--handler", help="FILE.FUNCTION. Default: index.handler, or the only file's handler.")
@@ -76,67 +53,144 @@ def _pairs(ctx: click.Context, option: click.Parameter, values: tuple[str, ...])
 @click.option("--env", "environment", metavar="K=V", multiple=True, callback=_pairs, help="May be repeated.")
 @click.option("--concurrency", type=int, metavar="N", help="Calls that one instance may run at once. Default: 1.")
 @connected
-def deploy(client: Client, source: Path, **flags: Any) -> None:
-    """Upload a folder, or a single source file, as a function.
+def deploy(client: Client, source: Path, planned: bool, as_json: bool, prune: bool, **flags: Any) -> None:
+    """Upload a folder, a single source file, or all that a deploy file names.
 
-    Settings come from the flags, then from functory.toml in the folder: name, runtime, handler,
-    memory, cpu, timeout, concurrency, description, initializer, pre_stop, for custom runtimes
-    command, args, port, a table [environment], and tables [[triggers]] of type http and timer.
-    What is said nowhere keeps its value, or gets its default if the function is new.
+    A functory.yaml holds functions with triggers, versions, aliases, configurations, layers and
+    custom domains: docs/deploy.md lists every field. An s.yaml of Serverless Devs (components fc3
+    and fc3-domain) is read where it is named, or where there is no other.
 
-    An s.yaml of Serverless Devs (component fc3) is read where it is named, or where there is no
-    functory.toml; each of its resources is deployed.
+    Without them a folder is one function; its settings come from the flags, then from
+    functory.toml: name, runtime, handler, memory, cpu, timeout, concurrency, description,
+    initializer, pre_stop, for custom runtimes command, args, port, a table [environment], and
+    tables [[triggers]] of type http and timer. What is said nowhere keeps its value, or gets its
+    default if the function is new.
 
     Packages named in requirements.txt are installed once and shared. Only what changed is sent.
     .functoryignore keeps files out of the code, one pattern a line.
     """
-    described = serverless_yaml.find(source)
-    if described is None:
-        run(client, source, flags)
+    if as_json and not planned:
+        raise click.UsageError("--json shows a plan: add --plan")
+    wanted = stack.load(source, os.environ, client.credentials)
+    if len(wanted.units) != 1 and any(flags.values()):
+        raise click.UsageError(f"{source} has {len(wanted.units)} functions: say in it what shall differ")
+    if planned:
+        _plan(client, wanted, flags, as_json=as_json, prune=prune)
+    else:
+        _deploy(client, wanted, flags, prune=prune)
+
+
+@click.command(
+    cls=Command, examples=("functory remove", "functory remove shop/functory.yaml --plan", "functory remove -y")
+)
+@click.argument("source", metavar="DIR|FILE", type=click.Path(path_type=Path), default=Path())
+@click.option("--plan", "planned", is_flag=True, help="Only show what would be deleted.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@connected
+def remove(client: Client, source: Path, planned: bool, yes: bool) -> None:
+    """Remove what a deploy file or a folder names: domains, functions, layers.
+
+    Triggers and provisioned instances of the functions go with them.
+    """
+    wanted = stack.load(source, os.environ, client.credentials)
+    named = words.listed([unit.project.name for unit in wanted.units] + [domain.name for domain in wanted.domains])
+    if planned:
+        plan = Plan(as_json=False)
+        plan.show(removal.stack(client, wanted))
+        plan.end()
         return
-    resources = serverless_yaml.load(described, os.environ)
-    if len(resources) > 1 and any(flags.values()):
-        raise click.UsageError(f"{described} has {len(resources)} functions: say in it what shall differ")
-    for resource in resources:
-        _deploy(client, resource.source, resource.project, flags)
-        if resource.passed_over:
-            screen.note(f"Not deployed, as this node does not act on it: {', '.join(resource.passed_over)}")
+    confirm(f"Remove {named}?", yes)
+    Steps().take(removal.stack(client, wanted))
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Asks, unless `yes`; nobody to ask is an error."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody can be asked here: confirm with -y")
+    click.confirm(question, abort=True, err=True)
 
 
 def run(client: Client, source: Path, flags: dict[str, Any], *, how_to_call: bool = True) -> deploying.Deployed:
-    """Deploys and says so; also what `up --demo` does."""
-    return _deploy(client, source, project.load(source), flags, how_to_call=how_to_call)
+    """Deploys one folder and says so; also what `up --demo` does."""
+    unit = Unit(project=project.load(source), source=source)
+    return _deploy_unit(client, unit, flags, Steps(), how_to_call=how_to_call)
 
 
-def _deploy(
-    client: Client, source: Path, said: Project, flags: dict[str, Any], *, how_to_call: bool = True
-) -> deploying.Deployed:
-    current = deploying.find(client, flags.get("name") or said.name)
-    wanted = project.merge(said, **_with_current_environment(current, said, flags))
-    screen.err.print(
-        Text.assemble("  ", (wanted.name, "bold"), ("  from ", "dim"), screen.near(source), "\n"), soft_wrap=True
-    )
+def _deploy(client: Client, wanted: Stack, flags: dict[str, Any], *, prune: bool) -> None:
     steps = Steps()
+    steps.take(sites.layer(client, layer) for layer in wanted.layers)
+    for unit in wanted.units:
+        _deploy_unit(client, unit, flags, steps, prune=prune)
+    steps.take(sites.domain(client, domain) for domain in wanted.domains)
+    for note in wanted.notes:
+        screen.note(f"  Not deployed: {note}")
+
+
+def _deploy_unit(
+    client: Client, unit: Unit, flags: dict[str, Any], steps: Steps, *, how_to_call: bool = True, prune: bool = False
+) -> deploying.Deployed:
+    unit = _merged(client, unit, flags)
+    wanted = unit.project
+    where = screen.near(unit.source) if unit.source else "an image"
+    screen.err.print(Text.assemble("  ", (wanted.name, "bold"), ("  from ", "dim"), where, "\n"), soft_wrap=True)
+    current = deploying.find(client, wanted.name)
     runtime = wanted.runtime or (current.runtime if current else project.DEFAULT_RUNTIME)
-    with steps.step("packing") as step:
-        packed = package.pack(source, keep=project.kept_folders(runtime))
-        amount = f"{words.count(packed.files, 'file')}, {words.size(packed.source_bytes)}"
-        step.done("packed", amount)
-    layer = _dependencies(client, steps, source, runtime) if runtime.startswith("python") else ""
+    packed = None
+    if unit.source is not None:
+        with steps.step("packing") as step:
+            packed = package.pack(unit.source, keep=project.kept_folders(runtime))
+            step.done("packed", f"{words.count(packed.files, 'file')}, {words.size(packed.source_bytes)}")
+    layer = _dependencies(client, steps, unit, runtime) if runtime.startswith("python") else ""
     with steps.step("deploying") as step:
-        deployed = deploying.apply(client, source, wanted, packed, layer)
+        deployed = deploying.apply(client, unit.source, wanted, packed, layer)
         step.done(*_told(deployed, packed))
-    for trigger in wanted.triggers or []:
-        with steps.step(f"trigger {trigger.name}") as step:
-            done = deploying.apply_trigger(client, wanted.name, trigger)
-            urls = done.trigger.http_trigger
-            detail = (urls.url_internet or urls.url_intranet) if urls else str(done.trigger.config["cronExpression"])
-            step.done("trigger", f"{trigger.name} {done.done}, {detail}")
+    steps.take(surroundings.around(client, unit, prune=prune))
+    for note in unit.notes:
+        screen.note(f"  Not deployed: {note}")
     if how_to_call:
         name = deployed.function.function_name
         screen.err.print(Text.assemble(("\n  Call it  ", "dim"), f"functory invoke {name} -e hello"), soft_wrap=True)
-        screen.err.print(Text.assemble(("  Watch it ", "dim"), f"functory logs {name} -f"), soft_wrap=True)
+        screen.err.print(Text.assemble(("  Watch it ", "dim"), f"functory logs {name} -f\n"), soft_wrap=True)
     return deployed
+
+
+def _plan(client: Client, wanted: Stack, flags: dict[str, Any], *, as_json: bool, prune: bool) -> None:
+    """The same steps, looked at and not taken."""
+    plan = Plan(as_json=as_json)
+    plan.show(sites.layer(client, layer) for layer in wanted.layers)
+    for given in wanted.units:
+        unit = _merged(client, given, flags)
+        function = _planned(client, unit)
+        plan.show([function], of=unit.project.name)
+        pending = function.action is not Action.KEEP
+        plan.show(surroundings.around(client, unit, pending=pending, prune=prune), of=unit.project.name)
+    plan.show(sites.domain(client, domain) for domain in wanted.domains)
+    for note in (*(note for unit in wanted.units for note in unit.notes), *wanted.notes):
+        screen.note(f"  Not deployed: {note}")
+    plan.end()
+
+
+def _planned(client: Client, unit: Unit) -> Step:
+    """The function's own step. Dependencies count as what they are: they are installed when it is deployed."""
+    current = deploying.find(client, unit.project.name)
+    runtime = unit.project.runtime or (current.runtime if current else project.DEFAULT_RUNTIME)
+    packed = package.pack(unit.source, keep=project.kept_folders(runtime)) if unit.source else None
+    built = [layer.arn for layer in (current.layers if current else None) or [] if deploying.is_dependencies(layer.arn)]
+    layer = built[0] if built and _requirements(unit) else ""
+    _, steps, differences = deploying.look(client, unit.source, unit.project, packed, layer)
+    action = Action.CREATE if steps.create else Action.KEEP if steps.nothing else Action.UPDATE
+    return Step(noun="function", name=unit.project.name, action=action, differences=differences, act=lambda: "")
+
+
+def _merged(client: Client, unit: Unit, flags: dict[str, Any]) -> Unit:
+    """The unit with flags over it, and its layers as ARNs."""
+    current = deploying.find(client, flags.get("name") or unit.project.name)
+    merged = project.merge(unit.project, **_with_current_environment(current, unit.project, flags))
+    if merged.layers:
+        merged = msgspec.structs.replace(merged, layers=sites.arns(client, merged.layers))
+    return msgspec.structs.replace(unit, project=merged)
 
 
 def _with_current_environment(current: answers.Function | None, said: Project, flags: dict[str, Any]) -> dict[str, Any]:
@@ -147,9 +201,15 @@ def _with_current_environment(current: answers.Function | None, said: Project, f
     return {**flags, "environment": {**there, **flags["environment"]}}
 
 
-def _dependencies(client: Client, steps: Steps, source: Path, runtime: str) -> str:
+def _requirements(unit: Unit) -> str:
+    if unit.requirements is not None:
+        return project.requirements_in(unit.requirements)
+    return project.requirements_of(unit.source) if unit.source else ""
+
+
+def _dependencies(client: Client, steps: Steps, unit: Unit, runtime: str) -> str:
     """The ARN of the layer with the requirements, or an empty text if there are none."""
-    requirements = project.requirements_of(source)
+    requirements = _requirements(unit)
     if not requirements:
         return ""
     names = ", ".join(project.packages_in(requirements))
@@ -161,23 +221,24 @@ def _dependencies(client: Client, steps: Steps, source: Path, runtime: str) -> s
     return built.arn
 
 
-def _told(deployed: deploying.Deployed, packed: package.Package) -> tuple[str, str]:
+def _told(deployed: deploying.Deployed, packed: package.Package | None) -> tuple[str, str]:
     function, plan = deployed.function, deployed.plan
     if plan.nothing:
         return "unchanged", "nothing had to be sent"
-    about = f"{function.runtime}, {function.memory_size} MB, {function.timeout} s"
-    code = f"code {words.size(len(packed.data))}"
+    code = f"code {words.size(len(packed.data))}" if packed else "an image"
     if plan.create:
-        return "created", f"{about}, {code}"
+        return "created", f"{function.runtime}, {function.memory_size} MB, {function.timeout} s, {code}"
     changed = [code] if plan.send_code else []
     return "updated", ", ".join(changed + sorted(_KINDLY.get(field, field) for field in plan.fields))
 
 
 _KINDLY = {
     "memorySize": "memory",
+    "diskSize": "disk",
     "environmentVariables": "environment",
     "instanceConcurrency": "concurrency",
     "instanceLifecycleConfig": "hooks",
+    "internetAccess": "internet",
     "customRuntimeConfig": "command",
     "layers": "dependencies",
 }

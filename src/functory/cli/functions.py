@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
 
 import click
@@ -11,7 +10,8 @@ from rich.text import Text
 
 from functory.cli import screen, words
 from functory.cli.command import Command, connected, reading
-from functory.sdk import Client, answers
+from functory.cli.deploy import confirm
+from functory.sdk import Client, answers, removal
 
 
 @click.command(cls=Command, examples=("functory ls", "functory ls img-", "functory ls --json | jq -r .[].functionName"))
@@ -97,13 +97,11 @@ def _hooks(function: answers.Function) -> list[tuple[str, str]]:
 @connected
 def rm(client: Client, name: str, yes: bool) -> None:
     """Remove a function and its triggers. What it runs now may finish; its records and logs stay."""
-    if not yes:
-        if not sys.stdin.isatty():
-            raise click.UsageError("nobody can be asked here: confirm with -y")
-        click.confirm(f"Remove {name}?", abort=True, err=True)
-    gone = [trigger.trigger_name for trigger in client.triggers.list(name)]
-    for trigger in gone:
-        client.triggers.delete(name, trigger)
-    client.functions.delete(name)
+    client.functions.get(name)  # refused before anybody is asked
+    confirm(f"Remove {name}?", yes)
+    gone = []
+    for step in removal.function(client, name):
+        step.act()
+        gone += [step.name] if step.noun == "trigger" else []
     with_it = f" and its triggers {', '.join(gone)}" if gone else ""
     screen.err.print(Text.assemble(("✓ ", "green"), "removed ", (name, "bold"), with_it))

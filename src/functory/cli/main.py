@@ -37,7 +37,7 @@ class Functory(Group):
         ("Build", ("new", "deploy", "invoke")),
         ("Look", ("ls", "show", "triggers", "logs", "requests", "request", "cost")),
         ("Run later", ("task",)),
-        ("Remove", ("rm",)),
+        ("Remove", ("rm", "remove")),
         ("Keys", ("keys", "audit")),
     )
 
@@ -70,6 +70,7 @@ for _command in (
     doctor.doctor,
     new.new,
     deploy.deploy,
+    deploy.remove,
     invoke.invoke,
     functions.ls,
     functions.show,

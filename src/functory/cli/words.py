@@ -82,6 +82,14 @@ def count(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def listed(names: list[str], most: int = 5) -> str:
+    """`a, b and c`; `a, b, c, d, e and 3 more`; `nothing`."""
+    if not names:
+        return "nothing"
+    shown = names if len(names) <= most else [*names[:most], f"{len(names) - most} more"]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
 def _three(value: float) -> str:
     """Three significant digits."""
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"

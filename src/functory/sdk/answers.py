@@ -79,6 +79,22 @@ class Function(Answer, frozen=True, kw_only=True):
     """What the owner should know about how it runs on this node."""
 
 
+class Instance(Answer, frozen=True, kw_only=True):
+    """One instance of a function."""
+
+    instance_id: str
+    status: str = ""
+    created_time_ms: int = 0
+    qualifier: str = ""
+    version_id: str = ""
+
+
+class InstancePage(Answer, frozen=True, kw_only=True):
+    """The instances of a function."""
+
+    instances: list[Instance] = []
+
+
 class FunctionPage(Answer, frozen=True, kw_only=True):
     """One page of functions."""
 

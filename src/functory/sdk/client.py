@@ -11,14 +11,19 @@ import msgspec
 
 from functory.model import ids
 from functory.sdk import answers, calls, credentials, signer
+from functory.sdk.configs import Configs, Kind
 from functory.sdk.cost import Cost
+from functory.sdk.domains import Domains
 from functory.sdk.functions import Functions
 from functory.sdk.keys import Keys
+from functory.sdk.layers import Layers
 from functory.sdk.requests import PREFIX, Requests
+from functory.sdk.tags import Tags
 from functory.sdk.task_asks import SubmitOptions
 from functory.sdk.tasks import MAP_AT_ONCE, Submitted, Tasks
 from functory.sdk.transport import Transport
 from functory.sdk.triggers import Triggers
+from functory.sdk.versions import Aliases, Versions
 from functory.sdk.wire import decode
 
 
@@ -35,7 +40,16 @@ class Client:
         self.functions = Functions(self._transport)
         self.requests = Requests(self._transport)
         self.cost = Cost(self._transport)
+        self.versions = Versions(self._transport)
+        self.aliases = Aliases(self._transport)
         self.triggers = Triggers(self._transport)
+        self.async_configs = Configs(self._transport, Kind.ASYNC)
+        self.concurrency = Configs(self._transport, Kind.CONCURRENCY)
+        self.provision = Configs(self._transport, Kind.PROVISION)
+        self.scaling = Configs(self._transport, Kind.SCALING)
+        self.domains = Domains(self._transport)
+        self.layers = Layers(self._transport)
+        self.tags = Tags(self._transport)
         self.keys = Keys(self._transport)
         self.tasks = Tasks(self._transport)
 

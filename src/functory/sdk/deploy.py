@@ -4,6 +4,8 @@
 2. `requirements.txt`, if it asks for anything, becomes a layer on the node.
 3. The node says what the function is; `plan` compares, purely.
 4. `apply` creates, updates or does nothing. A change by somebody else in between makes it look again.
+
+What stands around a function (versions, aliases, triggers, configurations, domains) is the business of `surroundings`.
 """
 
 from __future__ import annotations
@@ -14,12 +16,11 @@ from typing import Any
 
 import msgspec
 
-from functory.sdk import answers, errors
+from functory.sdk import answers, differ, errors
 from functory.sdk import project as projects
 from functory.sdk.client import Client
 from functory.sdk.package import Package
-from functory.sdk.project import Project, ProjectTrigger
-from functory.sdk.triggers import Trigger
+from functory.sdk.project import Project
 
 _TRIES = 3
 _NEW = answers.Function(function_name="", memory_size=projects.DEFAULTS["memorySize"], cpu=projects.DEFAULT_CPU)
@@ -46,21 +47,65 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
 
 
-def plan(current: answers.Function | None, source: Path, project: Project, package: Package, layer: str) -> Plan:
-    """Compares what is with what shall be. `layer`: ARN of the dependencies, or empty."""
+def plan(
+    current: answers.Function | None,
+    source: Path | None,
+    project: Project,
+    package: Package | None,
+    layer: str,
+    official: Mapping[str, Any] | None = None,
+) -> Plan:
+    """Compares what is with what shall be.
+
+    `source` and `package`: None for a function that runs an image. `layer`: ARN of the dependencies, or empty.
+    `official`: the function with all its fields, needed if the project names some in official words.
+    """
     wanted = _wanted(current, source, project, layer)
     if current is None:
-        return Plan(create=True, fields=projects.DEFAULTS | wanted, send_code=True)
-    there = _as_fields(current)
-    changed = {key: value for key, value in wanted.items() if there.get(key) != value}
-    return Plan(create=False, fields=changed, send_code=current.code_checksum != package.checksum)
+        return Plan(create=True, fields=projects.DEFAULTS | wanted, send_code=package is not None)
+    there = {**(official or {}), **_as_fields(current)}
+    changed = {key: value for key, value in wanted.items() if _differs(key, there.get(key), value)}
+    send_code = package is not None and current.code_checksum != package.checksum
+    return Plan(create=False, fields=changed, send_code=send_code)
 
 
-def apply(client: Client, source: Path, project: Project, package: Package, layer: str) -> Deployed:
+def _differs(field: str, before: object, after: object) -> bool:
+    if field == "environmentVariables":
+        return (before or {}) != (after or {})  # a variable that is empty is not one that is missing
+    if before is None and isinstance(after, dict | list) and differ.is_shell(after):
+        return False  # the node keeps no shells
+    return not differ.same(before, after)
+
+
+def look(
+    client: Client, source: Path | None, project: Project, package: Package | None, layer: str
+) -> tuple[answers.Function | None, Plan, tuple[differ.Difference, ...]]:
+    """The function as it stands, what has to be sent, and what would change by it. Nothing is changed."""
+    current, official = _found(client, project)
+    steps = plan(current, source, project, package, layer, official)
+    there = {**official, **_as_fields(current)} if current else {}
+    changes = [
+        differ.Difference(field=key, before=there.get(key), after=value)
+        for key, value in steps.fields.items()
+        if _differs(key, there.get(key), value)
+    ]
+    if steps.send_code and package is not None:
+        before = current.code_checksum if current else None
+        changes.append(differ.Difference(field="code", before=before, after=package.checksum))
+    return current, steps, tuple(changes)
+
+
+def _found(client: Client, project: Project) -> tuple[answers.Function | None, dict[str, Any]]:
+    """The function, and all its fields if the project names some in official words."""
+    current = find(client, project.name)
+    return current, client.functions.official(project.name) if current and project.official else {}
+
+
+def apply(client: Client, source: Path | None, project: Project, package: Package | None, layer: str) -> Deployed:
     """Makes the function what the folder says. `ProjectError` or `ApiError` if it cannot be."""
     for attempt in range(_TRIES):
-        current = find(client, project.name)
-        steps = plan(current, source, project, package, layer)
+        current, official = _found(client, project)
+        steps = plan(current, source, project, package, layer, official)
         try:
             return Deployed(function=_sent(client, project.name, current, steps, package), plan=steps)
         except errors.ApiError as refusal:
@@ -71,33 +116,9 @@ def apply(client: Client, source: Path, project: Project, package: Package, laye
     raise AssertionError("unreachable: the last try returns or raises")
 
 
-class DeployedTrigger(msgspec.Struct, frozen=True, kw_only=True):
-    """What was done with one trigger: created, updated or unchanged."""
-
-    trigger: Trigger
-    done: str
-
-
-def apply_trigger(client: Client, function: str, wanted: ProjectTrigger) -> DeployedTrigger:
-    """Makes one trigger what the folder says. Triggers that the folder does not name are left alone."""
-    config = wanted.full_config()
-    said = {"qualifier": wanted.qualifier, "description": wanted.description}
-    fields = {key: value for key, value in said.items() if value is not None}
-    try:
-        there = client.triggers.get(function, wanted.name)
-    except errors.ApiError as refusal:
-        if refusal.code != "TriggerNotFound":
-            raise
-        made = client.triggers.create(function, wanted.name, wanted.type, config, **fields)
-        return DeployedTrigger(trigger=made, done="created")
-    if there.trigger_type != wanted.type:
-        client.triggers.delete(function, wanted.name)
-        made = client.triggers.create(function, wanted.name, wanted.type, config, **fields)
-        return DeployedTrigger(trigger=made, done="replaced")
-    same = there.config == config and all(getattr(there, key) == value for key, value in fields.items())
-    if same:
-        return DeployedTrigger(trigger=there, done="unchanged")
-    return DeployedTrigger(trigger=client.triggers.update(function, wanted.name, config, **fields), done="updated")
+def is_dependencies(arn: str) -> bool:
+    """Whether a layer is one that the node built of requirements."""
+    return ":layers/functory-deps-" in arn
 
 
 def find(client: Client, name: str) -> answers.Function | None:
@@ -111,20 +132,20 @@ def find(client: Client, name: str) -> answers.Function | None:
 
 
 def _sent(
-    client: Client, name: str, current: answers.Function | None, steps: Plan, package: Package
+    client: Client, name: str, current: answers.Function | None, steps: Plan, package: Package | None
 ) -> answers.Function:
     if current is None:
-        return client.functions.create(name, steps.fields, package.data)
+        return client.functions.create(name, steps.fields, package.data if package else None)
     if steps.nothing:
         return current
-    return client.functions.update(name, steps.fields, package.data if steps.send_code else None)
+    return client.functions.update(name, steps.fields, package.data if package and steps.send_code else None)
 
 
-def _wanted(current: answers.Function | None, source: Path, project: Project, layer: str) -> dict[str, Any]:
+def _wanted(current: answers.Function | None, source: Path | None, project: Project, layer: str) -> dict[str, Any]:
     runtime = project.runtime or (current.runtime if current else projects.DEFAULT_RUNTIME)
-    handler = project.handler or projects.find_handler(source, runtime, current.handler if current else "")
-    projects.check_handler(source, runtime, handler)
-    wanted = project.fields() | {"runtime": runtime, "handler": handler, "layers": [layer] if layer else []}
+    handler = _handler(current, source, project, runtime)
+    layers = [*(project.layers or []), *([layer] if layer else [])]
+    wanted = project.fields() | {"runtime": runtime, "handler": handler, "layers": layers}
     if project.cpu is None:
         memory_mb = wanted.get("memorySize") or (current or _NEW).memory_size
         wanted["cpu"] = projects.fitting_cpu(memory_mb, (current or _NEW).cpu)
@@ -134,6 +155,15 @@ def _wanted(current: answers.Function | None, source: Path, project: Project, la
     if hooks is not None:
         wanted["instanceLifecycleConfig"] = hooks
     return wanted
+
+
+def _handler(current: answers.Function | None, source: Path | None, project: Project, runtime: str) -> str:
+    there = current.handler if current else ""
+    if source is None:
+        return project.handler or there or "index.handler"
+    handler = project.handler or projects.find_handler(source, runtime, there)
+    projects.check_handler(source, runtime, handler)
+    return handler
 
 
 def _hooks(project: Project, current: answers.Function | None) -> dict[str, Any] | None:
@@ -166,6 +196,7 @@ def _as_fields(function: answers.Function) -> Mapping[str, Any]:
         "handler": function.handler,
         "memorySize": function.memory_size,
         "cpu": function.cpu,
+        "diskSize": function.disk_size,
         "timeout": function.timeout,
         "instanceConcurrency": function.instance_concurrency or 1,
         "description": function.description or "",

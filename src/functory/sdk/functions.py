@@ -23,9 +23,9 @@ class Functions:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def create(self, name: str, fields: Mapping[str, Any], code: bytes) -> answers.Function:
-        """A new function. `fields`: those of CreateFunction but name and code; `code`: the zip."""
-        content = {"functionName": name, **fields, "code": _code(code)}
+    def create(self, name: str, fields: Mapping[str, Any], code: bytes | None) -> answers.Function:
+        """A new function. `fields`: those of CreateFunction but name and code; `code`: the zip, None for an image."""
+        content = {"functionName": name, **fields, **({"code": _code(code)} if code is not None else {})}
         return self._transport.json(answers.Function, "CreateFunction", "POST", PREFIX, content=content)
 
     def update(self, name: str, fields: Mapping[str, Any], code: bytes | None = None) -> answers.Function:
@@ -38,9 +38,38 @@ class Functions:
         query = {"qualifier": qualifier or None}
         return self._transport.json(answers.Function, "GetFunction", "GET", path_of(name), query=query)
 
-    def code(self, name: str) -> answers.FunctionCode:
+    def official(self, name: str, qualifier: str = "") -> dict[str, Any]:
+        """As `get`, with every field that the API answers, under its official name."""
+        query = {"qualifier": qualifier or None}
+        return self._transport.json(dict[str, Any], "GetFunction", "GET", path_of(name), query=query)
+
+    def instances(self, name: str, qualifier: str = "") -> list[answers.Instance]:
+        """What runs of it now."""
+        query = {"qualifier": qualifier or None}
+        path = f"{path_of(name)}/instances"
+        return self._transport.json(answers.InstancePage, "ListInstances", "GET", path, query=query).instances
+
+    def disable(self, name: str, reason: str = "", *, abort: bool = False) -> None:
+        """Calls are refused from now on. `abort`: also end what runs."""
+        content = {"reason": reason, "abortOngoingRequest": abort}
+        path = f"{path_of(name)}/invoke/disable"
+        self._transport.json(dict[str, Any], "DisableFunctionInvocation", "POST", path, content=content)
+
+    def enable(self, name: str) -> None:
+        """Calls are taken again."""
+        path = f"{path_of(name)}/invoke/enable"
+        self._transport.json(dict[str, Any], "EnableFunctionInvocation", "POST", path, content={})
+
+    def code(self, name: str, qualifier: str = "") -> answers.FunctionCode:
         """A link to the zip, valid for a while."""
-        return self._transport.json(answers.FunctionCode, "GetFunctionCode", "GET", f"{path_of(name)}/code")
+        query = {"qualifier": qualifier or None}
+        return self._transport.json(
+            answers.FunctionCode, "GetFunctionCode", "GET", f"{path_of(name)}/code", query=query
+        )
+
+    def archive(self, name: str, qualifier: str = "") -> bytes:
+        """The zip itself."""
+        return self._transport.fetch(self.code(name, qualifier).url)
 
     def delete(self, name: str) -> None:
         """Its instances finish what they run and go."""

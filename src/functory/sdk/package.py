@@ -2,7 +2,7 @@
 
 Names are sorted, times are fixed and only the executable bit of a mode is kept, so the checksum tells whether the code
 changed, and an upload of what is there already can be skipped. Left out: version control, caches, virtual environments,
-`functory.toml` (it describes the function, it is not its code), and what `.functoryignore` names.
+deploy files (they describe the function, they are not its code), and what `.functoryignore` names.
 
 A symbolic link that stays inside the folder is packed as what it points to; one that leaves it is refused: what lies
 outside is not the function's, and packing it would publish it.
@@ -25,7 +25,9 @@ from functory.sdk.errors import PackageError
 
 IGNORE_FILE = ".functoryignore"
 LEFT_OUT_FOLDERS = frozenset({".git", ".hg", ".svn", "__pycache__", ".venv", "venv", "node_modules", ".functory"})
-LEFT_OUT_FILES = frozenset({"functory.toml", IGNORE_FILE, ".DS_Store"})
+LEFT_OUT_FILES = frozenset(
+    {"functory.toml", "functory.yaml", "functory.yml", "s.yaml", "s.yml", IGNORE_FILE, ".DS_Store"}
+)
 LEFT_OUT_SUFFIXES = (".pyc", ".pyo")
 MAX_BYTES = 500 * 1024 * 1024
 """The official limit of a code package."""

@@ -8,7 +8,10 @@ All keys are optional:
     memory = 512                    MB
     cpu = 0.35                      vCPU
     timeout = 60                    seconds
+    disk = 512                      MB of /tmp
     concurrency = 1                 invocations in one instance at once
+    internet = true                 whether its network is reached
+    layers = ["acs:fc:…"]           ARNs of layer versions; the first named wins
     description = "…"
     initializer = "index.start"     runs once per instance before the first call
     pre_stop = "index.stop"         runs before an instance goes
@@ -17,6 +20,7 @@ All keys are optional:
     port = 9000                     custom runtimes: where it listens; default: where the variable PORT says
     [environment]
     KEY = "value"
+    [official]                      more fields of CreateFunction, as the API names them
     [[triggers]]                    also: qualifier, description, enable, config = {…} (as the API has it)
     name = "web"
     type = "http"
@@ -73,8 +77,17 @@ class ProjectTrigger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """timer: six fields or `@every 5m`."""
     payload: str | None = None
     enable: bool | None = None
+    role: str | None = None
+    """`invocationRole`: kept and answered."""
+    source: str | None = None
+    """`sourceArn`: what kinds other than http and timer listen to."""
     config: dict[str, Any] | None = None
     """`triggerConfig` as the API has it; what is said in short words comes over it."""
+
+    def further(self) -> dict[str, Any]:
+        """More fields of CreateTrigger, as far as they are said."""
+        said = {"invocationRole": self.role, "sourceArn": self.source}
+        return {key: value for key, value in said.items() if value is not None}
 
     def full_config(self) -> dict[str, Any]:
         """`triggerConfig`."""
@@ -100,6 +113,11 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     cpu: float | None = None
     timeout: int | None = None
     """Seconds."""
+    disk: int | None = None
+    """MB of `/tmp`."""
+    internet: bool | None = None
+    layers: list[str] | None = None
+    """ARNs of layer versions. None = those of its requirements alone."""
     environment: dict[str, str] | None = None
     concurrency: int | None = None
     initializer: str | None = None
@@ -109,6 +127,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     args: list[str] | None = None
     port: int | None = None
     triggers: list[ProjectTrigger] | None = None
+    official: dict[str, Any] | None = None
+    """More fields of CreateFunction, as the API names them. What is said in short words comes over them."""
 
     def fields(self) -> dict[str, Any]:
         """What is said, as fields of CreateFunction; environment, layers and handler are `deploy`'s business."""
@@ -116,15 +136,18 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "runtime": self.runtime,
             "memorySize": self.memory,
             "cpu": self.cpu,
+            "diskSize": self.disk,
             "timeout": self.timeout,
+            "internetAccess": self.internet,
             "instanceConcurrency": self.concurrency,
             "description": self.description,
         }
         custom = {"command": self.command, "args": self.args, "port": self.port}
         said = {key: value for key, value in custom.items() if value is not None}
-        return {key: value for key, value in plain.items() if value is not None} | (
-            {"customRuntimeConfig": said} if said else {}
-        )
+        fields = dict(self.official or {}) | {key: value for key, value in plain.items() if value is not None}
+        if said:
+            fields["customRuntimeConfig"] = {**(fields.get("customRuntimeConfig") or {}), **said}
+        return fields
 
 
 def load(source: Path) -> Project:
@@ -161,8 +184,11 @@ def fitting_cpu(memory_mb: int, cpu: float = DEFAULT_CPU) -> float:
 def requirements_of(source: Path) -> str:
     """The text of `requirements.txt` if it asks for anything, else an empty one."""
     path = source / REQUIREMENTS
-    if not source.is_dir() or not path.is_file():
-        return ""
+    return requirements_in(path) if source.is_dir() and path.is_file() else ""
+
+
+def requirements_in(path: Path) -> str:
+    """The text of a requirements file if it asks for anything, else an empty one."""
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as failure:

@@ -1,4 +1,4 @@
-"""`s.yaml`: what the deploy tool Serverless Devs reads, for its component fc3.
+"""`s.yaml`: what the deploy tool Serverless Devs reads, for its components fc3 and fc3-domain.
 
     edition: 3.0.0
     name: shop
@@ -19,199 +19,117 @@
               triggerType: http
               triggerConfig: {authType: anonymous, methods: [GET]}
 
-Each resource is a function. Variables: `${env('NAME', 'default')}`, `${vars.…}`, `${this.props.…}`, `${this.name}` and
-`${resources.NAME.props.…}`; another one is refused. What is a property of fc3 but nothing that this node acts on is
-passed over and told.
+Each resource is a function or a domain. All forms of variables are in `variables`, properties in `serverless_props`.
+Also read: `template:` with a resource's `extend:`, an `extend:` of the whole file, and `.env` beside it. What is not
+acted on (`actions:`, `flow:`, properties without a meaning here) is told.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import yaml
-
+from functory.sdk import serverless_props, yaml_file
 from functory.sdk.errors import ProjectError
-from functory.sdk.project import Project, ProjectTrigger
+from functory.sdk.units import DomainWish, Stack, Unit
+from functory.sdk.variables import Variables
 
 FILE_NAMES = ("s.yaml", "s.yml")
-MAX_BYTES = 1 << 20
-_DEPTH = 10
-_NODES = 20_000
-_VARIABLE = re.compile(r"\$\{([^{}]*)\}")
-_ENV = re.compile(r"""env\(\s*(?:'([^']+)'|"([^"]+)"|([A-Za-z_]\w*))\s*(?:,\s*(?:'([^']*)'|"([^"]*)"|([^)]*)))?\s*\)""")
-_ELSEWHERE = frozenset({"region", "code", "functionName", "triggers", "instanceLifecycleConfig"})
-_FIELDS = {
-    "runtime": "runtime",
-    "handler": "handler",
-    "memorySize": "memory",
-    "cpu": "cpu",
-    "timeout": "timeout",
-    "environmentVariables": "environment",
-    "instanceConcurrency": "concurrency",
-    "description": "description",
+_EXTENDED_MAX = 5
+_NOT_RUN = {
+    "actions": "actions are not run: they are commands of the deploy tool",
+    "flow": "flow is not followed: resources are deployed in their order",
+    "env": "env is not read: environments of the deploy tool are kept elsewhere",
 }
 
 
-class Resource(msgspec.Struct, frozen=True, kw_only=True):
-    """One function of the file."""
+def load(path: Path, environ: Mapping[str, str], config: Mapping[str, str] | None = None) -> Stack:
+    """The functions and domains of the file, in its order. `ProjectError` names file and place.
 
-    project: Project
-    source: Path
-    """Its code."""
-    passed_over: tuple[str, ...] = ()
-    """Properties that are not deployed."""
-
-
-def find(source: Path) -> Path | None:
-    """The file that is meant: `source` itself, or the one in the folder unless that has a `functory.toml`."""
-    if source.suffix in (".yaml", ".yml") and source.is_file():
-        return source
-    if (source / "functory.toml").is_file():
-        return None
-    return next((source / name for name in FILE_NAMES if (source / name).is_file()), None)
-
-
-def load(path: Path, environ: Mapping[str, str]) -> list[Resource]:
-    """The functions of the file, in its order. `ProjectError` names file and place."""
-    whole = _read(path)
+    `config`: what `${config(…)}` answers.
+    """
+    whole = _extended(path, 0)
     resources = whole.get("resources")
     if not isinstance(resources, dict) or not resources:
         raise ProjectError(f"{path}: there is no resource", hint="functions stand under `resources:`")
-    variables = _Variables(path, whole, environ)
-    return [_resource(path, str(name), one, variables) for name, one in resources.items()]
+    resources = {str(name): _templated(path, str(name), one, whole) for name, one in resources.items()}
+    roots = {"vars": {}, **whole, "resources": resources}
+    variables = Variables(path, roots, {**_dot_env(path.parent), **environ}, config)
+    notes = [text for key, text in _NOT_RUN.items() if whole.get(key)]
+    units: list[Unit] = []
+    domains: list[DomainWish] = []
+    for name, given in resources.items():
+        filled = variables.fill({"name": name, **given}, {"name": name, **given})
+        _take(path, name, filled, units, domains, notes)
+    return Stack(units=tuple(units), domains=tuple(domains), notes=tuple(notes))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ProjectError(f"{path} is larger than {MAX_BYTES} bytes")
-        whole = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as failure:
-        raise ProjectError(f"{path} cannot be read: {failure}") from failure
-    except (yaml.YAMLError, RecursionError, ValueError) as failure:
-        raise ProjectError(f"{path} is not YAML: {failure}") from failure
-    if not isinstance(whole, dict):
-        raise ProjectError(f"{path} is not a mapping")
+def _take(
+    path: Path, name: str, given: dict[str, Any], units: list[Unit], domains: list[DomainWish], notes: list[str]
+) -> None:
+    component = str(given.get("component", "")).partition("@")[0].rpartition("/")[2]
+    if given.get("actions"):
+        notes.append(f"{name}: {_NOT_RUN['actions']}")
+    if component == "fc3":
+        made, its_domains = serverless_props.unit(path, name, given["props"])
+        units.append(made)
+        domains.extend(its_domains)
+    elif component == "fc3-domain":
+        domains.append(serverless_props.domain(path, name, given["props"], notes))
+    else:
+        raise ProjectError(
+            f"{path}: resource {name} is of component {given.get('component')!r}",
+            hint="functions are of fc3, domains of fc3-domain",
+        )
+
+
+def _extended(path: Path, depth: int) -> dict[str, Any]:
+    """The file over the one that it extends."""
+    content = yaml_file.read(path).content
+    base = content.get("extend")
+    if base is None:
+        return content
+    if not isinstance(base, str) or depth >= _EXTENDED_MAX:
+        raise ProjectError(f"{path}: extend is not the path of another file, or goes round in a circle")
+    if not (path.parent / base).is_file():
+        raise ProjectError(f"{path}: extend names {base}, which is not there")
+    return _merged(_extended(path.parent / base, depth + 1), content)
+
+
+def _templated(path: Path, name: str, given: Any, whole: Mapping[str, Any]) -> dict[str, Any]:
+    """The resource with its properties over those of the template that it extends."""
+    if not isinstance(given, dict) or not isinstance(given.get("props"), dict | None):
+        raise ProjectError(f"{path}: resource {name} has no `props:`")
+    extend = given.get("extend")
+    if extend is None:
+        if given.get("props") is None:
+            raise ProjectError(f"{path}: resource {name} has no `props:`")
+        return given
+    named = extend.get("name") if isinstance(extend, dict) else None
+    templates = whole.get("template")
+    template = templates.get(named) if isinstance(templates, dict) else None
+    if not isinstance(template, dict):
+        raise ProjectError(f"{path}: resource {name} extends {named!r}, which is not under `template:`")
+    ignored = extend.get("ignore") or []
+    base = {key: value for key, value in template.items() if key not in ignored}
+    return {**given, "props": _merged(base, given.get("props") or {})}
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings are joined, everything else is replaced."""
+    whole = dict(base)
+    for key, value in over.items():
+        there = whole.get(key)
+        whole[key] = _merged(there, value) if isinstance(there, dict) and isinstance(value, dict) else value
     return whole
 
 
-class _Variables:
-    """Puts values in the place of `${…}`."""
-
-    def __init__(self, path: Path, whole: dict[str, Any], environ: Mapping[str, str]) -> None:
-        self._path = path
-        self._whole = whole
-        self._environ = environ
-        self._left = _NODES
-
-    def fill(self, value: Any, this: dict[str, Any], depth: int = 0) -> Any:
-        """The value with all its variables replaced. `this`: the resource it stands in."""
-        self._left -= 1
-        if depth > _DEPTH * 3 or self._left < 0:
-            raise ProjectError(f"{self._path}: variables refer to each other without end, or the file is too large")
-        if isinstance(value, dict):
-            return {str(key): self.fill(one, this, depth + 1) for key, one in value.items()}
-        if isinstance(value, list):
-            return [self.fill(one, this, depth + 1) for one in value]
-        if not isinstance(value, str):
-            return value
-        alone = _VARIABLE.fullmatch(value.strip())
-        if alone:
-            return self.fill(self._value(alone[1].strip(), this), this, depth + 3)
-        if not _VARIABLE.search(value):
-            return value
-        put: Callable[[re.Match[str]], str] = lambda found: str(self._value(found[1].strip(), this))  # noqa: E731
-        return self.fill(_VARIABLE.sub(put, value), this, depth + 3)
-
-    def _value(self, expression: str, this: dict[str, Any]) -> Any:
-        called = _ENV.fullmatch(expression)
-        if called:
-            return self._environment(called)
-        first, *rest = expression.split(".")
-        roots: dict[str, Any] = {
-            "vars": self._whole.get("vars", {}),
-            "this": this,
-            "resources": self._whole["resources"],
-        }
-        if first not in roots or not rest:
-            raise ProjectError(
-                f"{self._path}: ${{{expression}}} is not known here",
-                hint="known are env(…), vars.…, this.… and resources.…",
-            )
-        found = roots[first]
-        for part in rest:
-            if not isinstance(found, dict) or part not in found:
-                raise ProjectError(f"{self._path}: ${{{expression}}} leads nowhere")
-            found = found[part]
-        return found
-
-    def _environment(self, called: re.Match[str]) -> str:
-        name = called[1] or called[2] or called[3]
-        default = next((group for group in called.groups()[3:] if group is not None), None)
-        value = self._environ.get(name, default)
-        if value is None:
-            raise ProjectError(
-                f"{self._path}: the environment has no {name}", hint=f"set it, or say env('{name}', '…')"
-            )
-        return value
-
-
-def _resource(path: Path, name: str, given: Any, variables: _Variables) -> Resource:
-    if not isinstance(given, dict) or not isinstance(given.get("props"), dict):
-        raise ProjectError(f"{path}: resource {name} has no `props:`")
-    component = str(given.get("component", ""))
-    if component.partition("@")[0] not in ("fc3", "devsapp/fc3"):
-        raise ProjectError(f"{path}: resource {name} is of component {component!r}", hint="functions are of fc3")
-    props = variables.fill(given["props"], {"name": name, **given})
-    code = props.get("code", ".")
-    if isinstance(code, dict):
-        code = code.get("src", ".")
-    if not isinstance(code, str):
-        raise ProjectError(f"{path}: the code of resource {name} is not a path")
-    known = {**_fields(path, name, props), "name": str(props.get("functionName") or name)}
+def _dot_env(folder: Path) -> dict[str, str]:
+    """`KEY=value` lines of `.env`; the real environment comes over them."""
     try:
-        project = msgspec.convert(known, Project)
-    except msgspec.ValidationError as failure:
-        raise ProjectError(f"{path}: resource {name}: {failure}") from failure
-    ignored = [
-        key for key in props if key not in _FIELDS and key not in _ELSEWHERE and props[key] not in (None, "", {})
-    ]
-    return Resource(project=project, source=path.parent / code, passed_over=tuple(sorted(ignored)))
-
-
-def _fields(path: Path, name: str, props: dict[str, Any]) -> dict[str, Any]:
-    fields = {ours: props[theirs] for theirs, ours in _FIELDS.items() if props.get(theirs) is not None}
-    if "environment" in fields and isinstance(fields["environment"], dict):
-        fields["environment"] = {key: _text(value) for key, value in fields["environment"].items()}
-    hooks = props.get("instanceLifecycleConfig")
-    for theirs, ours in (("initializer", "initializer"), ("preStop", "pre_stop")):
-        hook = hooks.get(theirs) if isinstance(hooks, dict) else None
-        if isinstance(hook, dict) and hook.get("handler"):
-            fields[ours] = hook["handler"]
-    listed = props.get("triggers")
-    if listed:
-        fields["triggers"] = [_trigger(path, name, one) for one in listed]
-    return fields
-
-
-def _trigger(path: Path, name: str, given: Any) -> ProjectTrigger:
-    try:
-        return ProjectTrigger(
-            name=given["triggerName"],
-            type=given["triggerType"],
-            config=dict(given.get("triggerConfig") or {}),
-            qualifier=given.get("qualifier"),
-            description=given.get("description"),
-        )
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise ProjectError(
-            f"{path}: resource {name}: a trigger needs triggerName, triggerType and triggerConfig"
-        ) from None
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+        lines = (folder / ".env").read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    pairs = (line.strip().removeprefix("export ").partition("=") for line in lines if not line.lstrip().startswith("#"))
+    return {key.strip(): value.strip().strip("'\"") for key, mark, value in pairs if mark and key.strip()}

@@ -49,6 +49,14 @@ class Transport:
             Ask(action, method, path, wire.whole, query or {}, headers or {}, body, wait_s=wait_s, signed=signed)
         )
 
+    def fetch(self, url: str) -> bytes:
+        """The bytes behind a link that the node gave; the link itself is the permission."""
+        try:
+            response = self._http.get(url)
+        except httpx.HTTPError as failure:
+            raise self._wire.explained(failure) from failure
+        return self._wire.reply(response).body
+
     def json(
         self, answer: type[T], action: str, method: str, path: str, *, query: Query | None = None,
         content: Mapping[str, Any] | None = None, wait_s: float | None = 0, signed: bool = True,

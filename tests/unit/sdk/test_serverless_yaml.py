@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from functory.sdk import serverless_yaml
+from functory.sdk import serverless_props, serverless_yaml, stack
 from functory.sdk.errors import ProjectError
+from functory.sdk.units import Stack
 
 WHOLE = """
 edition: 3.0.0
@@ -48,25 +49,27 @@ resources:
 """
 
 
-def load(tmp_path: Path, text: str, **environ: str) -> list[serverless_yaml.Resource]:
+def load(tmp_path: Path, text: str, **environ: str) -> Stack:
     (tmp_path / "s.yaml").write_text(text)
-    return serverless_yaml.load(tmp_path / "s.yaml", environ)
+    return serverless_yaml.load(tmp_path / "s.yaml", environ, {"AccountID": "1234"})
 
 
 def test_a_whole_file_becomes_functions_with_their_triggers(tmp_path: Path) -> None:
-    first, second = load(tmp_path, WHOLE, STAGE="test")
+    first, second = load(tmp_path, WHOLE, STAGE="test").units
     assert first.project.name == "checkout-test"
-    assert (first.project.memory, first.project.cpu, first.project.initializer) == (256, 0.35, "index.start")
+    assert (first.project.memory, first.project.cpu, first.project.disk) == (256, 0.35, 512)
+    hooks = {"initializer": {"handler": "index.start", "timeout": 3}}
+    assert first.project.official == {"instanceLifecycleConfig": hooks}
     assert first.project.environment == {"A": "1", "B": "true", "C": "x cn-hangzhou y", "D": "checkout"}
     assert first.source == tmp_path / "code"
-    assert first.passed_over == ("diskSize", "internetAccess")
+    assert first.notes == ()
     assert first.project.triggers is not None
     web, nightly = first.project.triggers
     assert web.full_config() == {"authType": "anonymous", "methods": ["GET"]}
     assert nightly.full_config() == {"cronExpression": "@every 1h", "enable": True, "payload": ""}
     assert second.project.name == "after-checkout-test"
     assert second.project.environment == {"SAME": "9"}
-    assert load(tmp_path, WHOLE)[0].project.name == "checkout-dev"
+    assert load(tmp_path, WHOLE).units[0].project.name == "checkout-dev"
 
 
 PROPS = "resources: {f: {component: fc3, props: {functionName: f, description: %s}}}"
@@ -88,7 +91,7 @@ PROPS = "resources: {f: {component: fc3, props: {functionName: f, description: %
         ("resources: {f: {component: fc3, props: {triggers: [1]}}}", "triggerName"),
         (PROPS % "\"${env('NOPE')}\"", "NOPE"),
         (PROPS % '"${vars.nope}"', "nowhere"),
-        (PROPS % '"${file(./secret)}"', "not known"),
+        (PROPS % "\"${file('./secret')}\"", "cannot be read"),
         (PROPS % '"${this.props.description}"', "without end"),
         (PROPS % '"a ${this.props.description}"', "without end"),
     ],
@@ -107,9 +110,107 @@ def test_aliases_cannot_make_the_file_endless(tmp_path: Path) -> None:
 
 
 def test_the_toml_of_a_folder_comes_first_unless_the_file_is_named(tmp_path: Path) -> None:
-    assert serverless_yaml.find(tmp_path) is None
+    assert stack.find(tmp_path) is None
     (tmp_path / "s.yaml").write_text(WHOLE)
-    assert serverless_yaml.find(tmp_path) == tmp_path / "s.yaml"
+    assert stack.find(tmp_path) == tmp_path / "s.yaml"
     (tmp_path / "functory.toml").write_text("")
-    assert serverless_yaml.find(tmp_path) is None
-    assert serverless_yaml.find(tmp_path / "s.yaml") == tmp_path / "s.yaml"
+    assert stack.find(tmp_path) is None
+    assert stack.find(tmp_path / "s.yaml") == tmp_path / "s.yaml"
+
+
+FC3 = """
+    annotations asyncInvokeConfig code concurrencyConfig cpu customContainerConfig customDNS customDomain
+    customRuntimeConfig description diskSize enableLongLiving endpoint environmentVariables functionName gpuConfig
+    handler instanceConcurrency instanceIsolationMode instanceLifecycleConfig internetAccess layers logConfig
+    memorySize nasConfig ossMountConfig provisionConfig region resourceGroupId role runtime scalingConfig
+    sessionAffinity sessionAffinityConfig supplement tags timeout tracingConfig triggers vpcBinding vpcConfig
+"""
+"""The properties of the component's own schema."""
+
+
+def test_every_property_of_the_component_is_known() -> None:
+    assert set(FC3.split()) <= serverless_props.KNOWN
+
+
+AROUND = """
+edition: 3.0.0
+template:
+  base: {runtime: python3, memorySize: 128, environmentVariables: {A: base, B: base}, timeout: 7}
+resources:
+  f:
+    component: devsapp/fc3
+    extend: {name: base, ignore: [timeout]}
+    actions: {pre-deploy: [{run: make}]}
+    props:
+      environmentVariables: {A: own, ID: "${config('AccountID')}"}
+      logConfig: auto
+      vpcConfig: {vpcId: vpc-1, vSwitchIds: [vsw-1], securityGroupId: sg-1}
+      customRuntimeConfig: {command: [python3], args: [app.py], port: 9000, healthCheckConfig: {httpGetUrl: /ok}}
+      sessionAffinity: HEADER_FIELD
+      sessionAffinityConfig: {affinityHeaderFieldName: x}
+      memroySize: 3
+      layers: ["acs:fc:local:1:layers/a/versions/1"]
+      tags: [{key: team, value: red}]
+      vpcBinding: {vpcIds: [vpc-1]}
+      asyncInvokeConfig: {maxAsyncRetryAttempts: 1, qualifier: prod}
+      concurrencyConfig: {reservedConcurrency: 3}
+      provisionConfig: {defaultTarget: 2, scheduledActions: []}
+      scalingConfig: {minInstances: 1}
+      customDomain:
+        domainName: www.example.com
+        protocol: http
+        route: {path: /a/*, methods: [GET], qualifier: LATEST}
+        certConfig: {certName: c, certificate: ./c.pem, privateKey: KEY}
+        wafConfig: {enableWAF: true}
+  image:
+    component: fc3
+    props: {runtime: custom-container, customContainerConfig: {image: example.com/i, port: 80}}
+  site:
+    component: fc3-domain
+    props: {domainName: b.example.com, protocol: HTTP, routeConfig: {routes: [{path: /*, functionName: f}]}}
+"""
+
+
+def test_what_stands_around_a_function_is_read_or_told(tmp_path: Path) -> None:
+    (tmp_path / "c.pem").write_text("CERT")
+    found = load(tmp_path, AROUND)
+    unit, image = found.units
+    assert (unit.project.memory, unit.project.timeout) == (128, None)
+    assert unit.project.environment == {"A": "own", "B": "base", "ID": "1234"}
+    official = unit.project.fields()
+    assert official["vpcConfig"]["vpcId"] == "vpc-1"
+    assert official["customRuntimeConfig"]["healthCheckConfig"] == {"httpGetUrl": "/ok"}
+    assert official["sessionAffinityConfig"] == '{"affinityHeaderFieldName":"x"}'
+    assert unit.project.layers == ["acs:fc:local:1:layers/a/versions/1"]
+    assert unit.tags == {"team": "red"}
+    configs = {(one.noun, one.qualifier): one.fields for one in unit.configs}
+    assert configs["async", "prod"] == {"maxAsyncRetryAttempts": 1}
+    assert configs["concurrency", "LATEST"] == {"reservedConcurrency": 3}
+    assert configs["provision", "LATEST"] == {"defaultTarget": 2, "target": 2, "scheduledActions": []}
+    assert configs["scaling", "LATEST"] == {"minInstances": 1}
+    told = "\n".join(unit.notes)
+    for word in ("memroySize", "is memorySize meant", "logConfig: auto", "vpcBinding", "wafConfig"):
+        assert word in told
+    assert found.notes == ("f: actions are not run: they are commands of the deploy tool",)
+    assert image.source is None
+    shared, site = found.domains
+    assert (shared.name, shared.share_of) == ("www.example.com", "f")
+    route = {"path": "/a/*", "functionName": "f", "methods": ["GET"], "qualifier": "LATEST"}
+    certificate = {"certName": "c", "certificate": "CERT", "privateKey": "KEY"}
+    assert shared.fields == {"protocol": "HTTP", "routeConfig": {"routes": [route]}, "certConfig": certificate}
+    assert (site.name, site.share_of) == ("b.example.com", "")
+
+
+def test_a_file_is_laid_over_the_one_that_it_extends(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("# secrets\nexport STAGE='dot'\n")
+    (tmp_path / "base.yaml").write_text(
+        "vars: {m: 256}\nresources: {f: {component: fc3, props: {memorySize: '${vars.m}', description: base}}}"
+    )
+    over = "extend: base.yaml\nresources: {f: {props: {description: \"${env('STAGE')}\"}}}"
+    (unit,) = load(tmp_path, over).units
+    assert (unit.project.memory, unit.project.description) == (256, "dot")
+    assert load(tmp_path, over, STAGE="real").units[0].project.description == "real"
+    with pytest.raises(ProjectError, match="circle"):
+        load(tmp_path, "extend: s.yaml")
+    with pytest.raises(ProjectError, match="not there"):
+        load(tmp_path, "extend: none.yaml")
