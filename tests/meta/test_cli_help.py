@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 import pytest
 from click.testing import CliRunner
 
-from functory.cli.command import Command
+from functory.cli.command import Command, Group
 from functory.cli.main import Functory, functory
 
 NAMES = sorted(functory.commands)
@@ -49,6 +51,33 @@ def test_every_command_begins_with_a_short_sentence(name: str) -> None:
     short = functory.commands[name].get_short_help_str(limit=200)
     assert short.endswith(".")
     assert len(short) <= 90
+
+
+def _inner() -> list[tuple[str, click.Command]]:
+    """`alias create` and the like, with the whole name."""
+    groups = [(name, one) for name, one in functory.commands.items() if isinstance(one, click.Group)]
+    return [(f"{name} {inner}", one) for name, group in groups for inner, one in group.commands.items()]
+
+
+@pytest.mark.parametrize(("name", "command"), _inner(), ids=[name for name, _ in _inner()])
+def test_commands_of_groups_explain_themselves_too(name: str, command: click.Command) -> None:
+    assert isinstance(command, Command)
+    assert command.examples
+    shown = help_of(*name.split())
+    known = {flag for option in command.params for flag in option.opts + option.secondary_opts}
+    for example in command.examples:
+        assert example.startswith(f"functory {name}")
+        assert example in shown
+        given = {word for word in shlex.split(example.split("|")[0]) if word.startswith("-") and word != "-"}
+        assert given <= known, example
+    assert all(option.help for option in command.params if isinstance(option, click.Option))
+    assert command.get_short_help_str(limit=200).endswith(".")
+
+
+def test_groups_show_all_their_commands() -> None:
+    for group in functory.commands.values():
+        if isinstance(group, Group):
+            assert sorted(name for _, names in group.headings for name in names) == sorted(group.commands)
 
 
 def test_every_command_stands_under_one_heading() -> None:

@@ -9,19 +9,25 @@ import click
 
 from functory import __version__
 from functory.cli import (
+    configs,
     cost,
     deploy,
     doctor,
+    domains,
     failures,
     functions,
     invoke,
     keys,
+    layers,
     logs,
     new,
     requests,
+    switch,
+    tags,
     task,
     triggers,
     up,
+    versions,
 )
 from functory.cli.command import Group
 from functory.cli.failures import Exit
@@ -35,8 +41,12 @@ class Functory(Group):
     headings = (
         ("Run a node", ("up", "doctor")),
         ("Build", ("new", "deploy", "invoke")),
-        ("Look", ("ls", "show", "triggers", "logs", "requests", "request", "cost")),
-        ("Run later", ("task",)),
+        ("Look", ("ls", "show", "triggers", "instances", "code", "logs", "requests", "request", "cost")),
+        ("Run later", ("task", "async")),
+        ("Release", ("version", "alias", "disable", "enable")),
+        ("Reach", ("trigger", "domain")),
+        ("Size", ("concurrency", "provision", "scaling")),
+        ("Share", ("layer", "tag")),
         ("Remove", ("rm", "remove")),
         ("Keys", ("keys", "audit")),
     )
@@ -83,6 +93,20 @@ for _command in (
     requests.request,
     cost.cost,
     task.task,
+    versions.version,
+    versions.alias,
+    triggers.trigger,
+    domains.domain,
+    configs.async_,
+    configs.concurrency,
+    configs.provision,
+    configs.scaling,
+    layers.layer,
+    tags.tag,
+    switch.disable,
+    switch.enable,
+    switch.instances,
+    switch.code,
 ):
     functory.add_command(_command)
 
