@@ -1,4 +1,4 @@
-"""The official SDKs for Python and Node.js, unchanged, against a real node.
+"""The official SDKs for Python, Node.js and Go, unchanged, against a real node.
 
 Each lives in an environment of its own, because its dependencies are not ours; it is made once and kept.
 """
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts import go_program
 from e2e.node_process import NodeProcess, clean_environment
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
@@ -124,18 +125,28 @@ def _zip(code: str) -> str:
     return base64.b64encode(out.getvalue()).decode()
 
 
-def test_the_official_node_sdk_works_likewise(node: NodeProcess, sdk_node: Path) -> None:
+@pytest.mark.parametrize("script", ["official.mjs", "more.mjs"])
+def test_the_official_node_sdk_works_likewise(node: NodeProcess, sdk_node: Path, script: str) -> None:
     environment = _environment_of(node) | {
         "SDK_HOME": str(sdk_node),
         "ECHO_ZIP": _zip("def handler(event, context):\n    return event\n"),
         "OTHER_ZIP": _zip("def handler(event, context):\n    return b'other'\n"),
     }
     done = subprocess.run(
-        ["node", str(HERE / "official.mjs")],
+        ["node", str(HERE / script)],
         env=environment,
         cwd=os.fspath(sdk_node),
         capture_output=True,
         text=True,
         timeout=STEP_TIMEOUT_S,
     )
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+
+
+def test_the_official_go_sdk_works_likewise(node: NodeProcess, tmp_path: Path) -> None:
+    program = tmp_path / "official"
+    program.write_bytes(go_program.build(HERE / "go"))
+    program.chmod(0o755)
+    environment = _environment_of(node) | {"ECHO_ZIP": _zip("def handler(event, context):\n    return event\n")}
+    done = subprocess.run([str(program)], env=environment, capture_output=True, text=True, timeout=STEP_TIMEOUT_S)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"

@@ -22,6 +22,7 @@ from typing import Any
 import msgspec
 import yaml
 
+from functory.sdk import yaml_file
 from functory.sdk.errors import ProjectError
 
 MAX_FILE_BYTES = 1 << 20
@@ -154,7 +155,7 @@ class Variables:
 
     def _call_yaml(self, parser: _Parser, text: Any) -> Any:
         try:
-            return yaml.safe_load(str(text))
+            return yaml_file.parse(str(text))
         except (yaml.YAMLError, RecursionError) as failure:
             raise ProjectError(f"{self._path}: ${{{parser.text}}} is not YAML: {failure}") from failure
 

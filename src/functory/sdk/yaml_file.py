@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,27 @@ MAX_VALUES = 20_000
 _DEPTH = 30
 Where = tuple[str | int, ...]
 """The way to a value: keys and positions from the top."""
+
+
+class Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """YAML 1.2, as deploy tools read it: `yes`, `on` and `12:30` are texts, and so are dates."""
+
+
+Loader.yaml_implicit_resolvers = {
+    first: [(tag, shape) for tag, shape in shapes if tag.rpartition(":")[2] not in ("bool", "int", "timestamp")]
+    for first, shapes in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"[-+]?(?:0|[1-9][0-9]*|0x[0-9a-fA-F]+)$"), list("-+0123456789")
+)
+
+
+def parse(text: str) -> Any:
+    """The value that a text stands for; `yaml.YAMLError` if it is not YAML."""
+    return yaml.load(text, Loader=Loader)
 
 
 class YamlFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,8 +65,8 @@ def read(path: Path) -> YamlFile:
         if path.stat().st_size > MAX_BYTES:
             raise ProjectError(f"{path} is larger than {MAX_BYTES} bytes")
         text = path.read_text("utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
+        root = yaml.compose(text, Loader=Loader)
+        content = parse(text)
     except (OSError, UnicodeDecodeError) as failure:
         raise ProjectError(f"{path} cannot be read: {failure}") from failure
     except yaml.MarkedYAMLError as failure:

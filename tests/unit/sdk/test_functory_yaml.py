@@ -202,3 +202,12 @@ def test_a_file_of_another_name_is_known_by_what_it_says(tmp_path: Path) -> None
     assert [stack.load(tmp_path / name, {}).units[0].project.name for name in ("a.yaml", "b.yaml")] == ["f", "f"]
     with pytest.raises(ProjectError, match=r"c\.yaml is not there"):
         stack.find(tmp_path / "c.yaml")
+
+
+def test_words_that_look_like_truth_or_time_are_texts(tmp_path: Path) -> None:
+    text = "functions: {f: {env: {A: yes, B: on, C: 12:30, D: 2026-11-23, E: 010, F: 0x1f, G: -3, H: 1.50, I: false}}}"
+    (unit,) = load(tmp_path, text).units
+    assert unit.project.environment == {
+        "A": "yes", "B": "on", "C": "12:30", "D": "2026-11-23", "E": "010", "F": "31", "G": "-3", "H": "1.5",
+        "I": "false",
+    }  # fmt: skip
