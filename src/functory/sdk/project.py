@@ -61,6 +61,10 @@ _CPU_STEP = 0.05
 _USUAL = ("index", "main", "app")
 
 
+_UNSAID: dict[str, dict[str, Any]] = {"http": {"methods": ["GET", "POST"]}, "timer": {"enable": True}}
+"""What a trigger of each kind does where nothing is said."""
+
+
 class ProjectTrigger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A trigger of the function. Either in short words, or with the API's own `config`."""
 
@@ -98,8 +102,11 @@ class ProjectTrigger(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             "payload": self.payload,
             "enable": self.enable,
         }
-        start: dict[str, Any] = {"methods": ["GET", "POST"]} if self.type == "http" else {}
-        return start | (self.config or {}) | {key: value for key, value in short.items() if value is not None}
+        return (
+            _UNSAID.get(self.type, {})
+            | (self.config or {})
+            | {key: value for key, value in short.items() if value is not None}
+        )
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
