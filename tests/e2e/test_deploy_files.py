@@ -216,3 +216,21 @@ def test_a_wrong_file_is_pointed_at_and_nothing_is_sent(run: Run, folder: Path, 
     assert "--plan" in run("deploy", str(folder / "shop"), "--json", code=2).stderr
     (folder / "functory.yaml").write_text("functions: {a: {code: ./shop}, b: {code: ./shop}}\n")
     assert "2 functions" in run("deploy", str(folder), "--memory", "128", code=2).stderr
+
+
+def test_a_folder_is_packed_only_if_it_is_named(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    assert "neither functory.yaml" in run("deploy", code=2).stderr
+    (folder / "functory.yaml").write_text("functions:\n  here:\n    code: ./shop\n")
+    assert json.loads(run("deploy", "--plan", "--json").stdout)[0]["name"] == "here"
+
+
+def test_secrets_are_not_in_a_plan(run: Run, folder: Path) -> None:
+    (folder / "functory.yaml").write_text(
+        "functions:\n  picture:\n    image: example.com/p:1\n    env: {KEY: hidden}\n"
+        "    official: {juiceFsConfig: {mountPoints: [{token: hidden}]}}\n"
+    )
+    for arguments in (("--plan",), ("--plan", "--json")):
+        said = run("deploy", str(folder), *arguments).stdout
+        assert "example.com/p:1" in said
+        assert "hidden" not in said

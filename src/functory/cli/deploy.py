@@ -38,7 +38,7 @@ def _pairs(ctx: click.Context, option: click.Parameter, values: tuple[str, ...])
 
 
 @click.command(cls=Command, examples=_EXAMPLES)
-@click.argument("source", metavar="DIR|FILE", type=click.Path(path_type=Path), default=Path())
+@click.argument("source", metavar="DIR|FILE", type=click.Path(path_type=Path), required=False)
 @click.option("--plan", "planned", is_flag=True, help="Only show what would change.")
 @click.option("--json", "as_json", is_flag=True, help="With --plan: as JSON.")
 @click.option("--prune", is_flag=True, help="Delete triggers, aliases and configurations that the file does not name.")
@@ -53,7 +53,7 @@ def _pairs(ctx: click.Context, option: click.Parameter, values: tuple[str, ...])
 @click.option("--env", "environment", metavar="K=V", multiple=True, callback=_pairs, help="May be repeated.")
 @click.option("--concurrency", type=int, metavar="N", help="Calls that one instance may run at once. Default: 1.")
 @connected
-def deploy(client: Client, source: Path, planned: bool, as_json: bool, prune: bool, **flags: Any) -> None:
+def deploy(client: Client, source: Path | None, planned: bool, as_json: bool, prune: bool, **flags: Any) -> None:
     """Upload a folder, a single source file, or all that a deploy file names.
 
     A functory.yaml holds functions with triggers, versions, aliases, configurations, layers and
@@ -61,16 +61,17 @@ def deploy(client: Client, source: Path, planned: bool, as_json: bool, prune: bo
     and fc3-domain) is read where it is named, or where there is no other.
 
     Without them a folder is one function; its settings come from the flags, then from
-    functory.toml: name, runtime, handler, memory, cpu, timeout, concurrency, description,
-    initializer, pre_stop, for custom runtimes command, args, port, a table [environment], and
-    tables [[triggers]] of type http and timer. What is said nowhere keeps its value, or gets its
-    default if the function is new.
+    functory.toml: name, runtime, handler, memory, cpu, disk, timeout, concurrency, internet, layers,
+    description, initializer, pre_stop, for custom runtimes command, args, port, tables [environment]
+    and [official], and tables [[triggers]] of type http and timer. What is said nowhere keeps its
+    value, or gets its default if the function is new.
 
     Packages named in requirements.txt are installed once and shared. Only what changed is sent.
     .functoryignore keeps files out of the code, one pattern a line.
     """
     if as_json and not planned:
         raise click.UsageError("--json shows a plan: add --plan")
+    source = source or stack.here()
     wanted = stack.load(source, os.environ, client.credentials)
     if len(wanted.units) != 1 and any(flags.values()):
         raise click.UsageError(f"{source} has {len(wanted.units)} functions: say in it what shall differ")
@@ -83,15 +84,16 @@ def deploy(client: Client, source: Path, planned: bool, as_json: bool, prune: bo
 @click.command(
     cls=Command, examples=("functory remove", "functory remove shop/functory.yaml --plan", "functory remove -y")
 )
-@click.argument("source", metavar="DIR|FILE", type=click.Path(path_type=Path), default=Path())
+@click.argument("source", metavar="DIR|FILE", type=click.Path(path_type=Path), required=False)
 @click.option("--plan", "planned", is_flag=True, help="Only show what would be deleted.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @connected
-def remove(client: Client, source: Path, planned: bool, yes: bool) -> None:
+def remove(client: Client, source: Path | None, planned: bool, yes: bool) -> None:
     """Remove what a deploy file or a folder names: domains, functions, layers.
 
     Triggers and provisioned instances of the functions go with them.
     """
+    source = source or stack.here()
     wanted = stack.load(source, os.environ, client.credentials)
     named = words.listed([unit.project.name for unit in wanted.units] + [domain.name for domain in wanted.domains])
     if planned:

@@ -6,11 +6,16 @@ spell out, what is not set, as they please.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
 _SHOWN = 60
+_SECRET = re.compile(
+    r"password|secret|token|authinfo|authconfig$|privatekey|certificate|certconfig|envs$", re.IGNORECASE
+)
+"""Names of fields that hold what only its owner may know, or too much of it to read."""
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,12 +70,19 @@ def between(before: dict[str, Any] | None, after: dict[str, Any]) -> tuple[Diffe
 
 
 def shown(field: str, value: object) -> str:
-    """A value in a line; empty for nothing. Values of environments and keys are secrets and only named."""
+    """A value in a line; empty for nothing. Of environments only the names are told, of secrets nothing."""
     if says_nothing(value):
         return ""
     if "environment" in field.lower() and isinstance(value, dict):
         return ", ".join(sorted(value))
-    if "cert" in field.lower():
-        return "…"
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    told = _without_secrets(field, value)
+    text = told if isinstance(told, str) else msgspec.json.encode(told).decode()
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _without_secrets(field: str, value: object) -> object:
+    if _SECRET.search(field):
+        return "…"
+    if isinstance(value, dict):
+        return {key: _without_secrets(str(key), one) for key, one in value.items()}
+    return [_without_secrets("", one) for one in value] if isinstance(value, list) else value

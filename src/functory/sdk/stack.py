@@ -27,6 +27,17 @@ def find(source: Path) -> Path | None:
     return None if found is None or found.name == project.FILE_NAME else found
 
 
+def here() -> Path:
+    """The deploy file of this folder, where none is named. A folder is packed only if somebody names it."""
+    found = next((Path(name) for name in _ORDER if Path(name).is_file()), None)
+    if found is None:
+        raise ProjectError(
+            f"there is neither {functory_yaml.FILE_NAMES[0]} nor another deploy file in this folder",
+            hint="name a folder, a source file or a deploy file; functory new NAME makes a folder",
+        )
+    return Path() if found.name == project.FILE_NAME else found
+
+
 def load(source: Path, environ: Mapping[str, str], credentials: Credentials | None = None) -> Stack:
     """What `source` asks for: a deploy file, a folder or a source file."""
     path = find(source)
