@@ -24,10 +24,12 @@ from functory.model.account import AccessKey, Scope
 from functory.model.audit import AuditEvent
 from functory.model.function import Function, LayerRef
 from functory.model.instance import InstanceView
+from functory.node.credentials import RoleBook
 from functory.store.memory import MemoryStore
 from functory.testing.clock import JumpingClock
 from functory.web.links import Links
 from functory.web.nonces import Nonces
+from functory.web.sessions import Sessions
 from functory.web.tokens import CallTokens
 
 ACCOUNT = "1234567890123456"
@@ -184,6 +186,8 @@ class Control:
         secret = b"a secret of the node of 32 bytes"
         self.nonces = Nonces()
         self.tokens = CallTokens(secret, self.clock, KEYS.get)
+        self.roles = RoleBook(self.store.roles)
+        self.sessions = Sessions(secret, self.clock, self.roles.find)
         self.parts = ControlParts(
             store=self.store,
             code=self.code,
@@ -193,6 +197,8 @@ class Control:
             new_request_id=ids.request_id_maker(7, self.clock.now_s),
             keys=KEYS.get,
             nonces=self.nonces,
+            sessions=self.sessions,
+            on_roles_changed=self._roles_changed,
             tokens=self.tokens,
             links=Links(secret, self.clock),
             region="local",
@@ -221,6 +227,10 @@ class Control:
             "runtimes": [],
             "limits": {},
         }
+
+    async def _roles_changed(self) -> None:
+        await self.roles.reload()
+        self.sessions.roles_changed()
 
     def nonce(self) -> str:
         """A new nonce."""

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import shutil
+import subprocess
+import sys
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
 from e2e.node_process import NodeProcess
 from functory.sdk import Client
+
+SDK = Path(__file__).parent / "sdk"
+INSTALL_TIMEOUT_S = 240
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +43,33 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed and isinstance(running, NodeProcess):
         report.sections.append(("the node's log, its end", running.log[-8000:]))
     return report
+
+
+@pytest.fixture(scope="session")
+def sdk_python(root: Path) -> Path:
+    """The interpreter of an environment that holds what `sdk/requirements.txt` says."""
+    home = root / ".venv-sdk"
+    home.mkdir(exist_ok=True)
+    with (home / "lock").open("w") as lock:  # several test runs may share the folder
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _environment(home, (SDK / "requirements.txt").read_text())
+
+
+def _environment(home: Path, wanted: str) -> Path:
+    python, stamp = home / "python" / "bin" / "python", home / "installed.txt"
+    if stamp.exists() and stamp.read_text() == wanted and python.exists():
+        return python
+    stamp.unlink(missing_ok=True)
+    shutil.rmtree(home / "python", ignore_errors=True)
+    _uv("venv", "--quiet", "--python", sys.executable, str(home / "python"))
+    _uv("pip", "install", "--quiet", "--python", str(python), "--requirements", str(SDK / "requirements.txt"))
+    stamp.write_text(wanted)
+    return python
+
+
+def _uv(*arguments: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "uv", *arguments], capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S
+    )
+    if done.returncode:
+        pytest.skip(f"the official SDK cannot be installed here: {done.stderr.strip()[-300:]}")

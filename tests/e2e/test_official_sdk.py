@@ -11,7 +11,6 @@ import io
 import os
 import shutil
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -59,36 +58,6 @@ def sdk_node(root: Path) -> Path:
             pytest.skip(f"the official Node.js SDK cannot be installed here: {done.stderr.strip()[-300:]}")
         stamp.write_text(wanted)
         return home
-
-
-@pytest.fixture(scope="session")
-def sdk_python(root: Path) -> Path:
-    """The interpreter of an environment that holds what `sdk/requirements.txt` says."""
-    home = root / ".venv-sdk"
-    home.mkdir(exist_ok=True)
-    with (home / "lock").open("w") as lock:  # several test runs may share the folder
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        return _environment(home, (HERE / "requirements.txt").read_text())
-
-
-def _environment(home: Path, wanted: str) -> Path:
-    python, stamp = home / "python" / "bin" / "python", home / "installed.txt"
-    if stamp.exists() and stamp.read_text() == wanted and python.exists():
-        return python
-    stamp.unlink(missing_ok=True)
-    shutil.rmtree(home / "python", ignore_errors=True)
-    _uv("venv", "--quiet", "--python", sys.executable, str(home / "python"))
-    _uv("pip", "install", "--quiet", "--python", str(python), "--requirements", str(HERE / "requirements.txt"))
-    stamp.write_text(wanted)
-    return python
-
-
-def _uv(*arguments: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "uv", *arguments], capture_output=True, text=True, timeout=INSTALL_TIMEOUT_S
-    )
-    if done.returncode:
-        pytest.skip(f"the official SDK cannot be installed here: {done.stderr.strip()[-300:]}")
 
 
 @pytest.mark.parametrize("step", ["manage", "invoke", "refuse", "versions", "configs", "tasks", "around", "layers"])

@@ -15,7 +15,6 @@ import httpx
 import pytest
 
 from e2e.node_process import NodeProcess, clean_environment
-from e2e.test_official_sdk import sdk_python  # noqa: F401 (a fixture)
 from flows.test_control_domains import certificate, free_port, trusting
 from functory.sdk import ApiError, Client
 
@@ -293,7 +292,7 @@ def test_code_comes_by_the_way_of_s(node: NodeProcess, client: Client, remove: l
 @pytest.mark.timeout(300)
 def test_the_official_sdk_manages_triggers_and_domains(
     node: NodeProcess,
-    sdk_python: Path,  # noqa: F811
+    sdk_python: Path,
     root: Path,
 ) -> None:
     environment = clean_environment() | {

@@ -207,7 +207,10 @@ async def test_official_fields_without_effect_here_are_kept_answered_and_said_so
     vpc = {"vpcId": "vpc-1", "vSwitchIds": ["vsw-1"]}
     shown = (await control.create(runtime="python3.10", vpcConfig=vpc, role="acs:ram::1:role/r")).json()
     assert (shown["vpcConfig"], shown["role"]) == (vpc, "acs:ram::1:role/r")
-    assert shown["stateReason"] == "runs on Python 3.11; kept, but without effect on this node: vpcConfig"
+    assert shown["stateReason"] == (
+        "runs on Python 3.11; kept, but without effect on this node: vpcConfig; no credentials: role "
+        "'acs:ram::1:role/r' is not one of this account (functory role create, then deploy)"
+    )
     cleared = (await control.call("PUT", ECHO, json={"vpcConfig": {"vpcId": "", "vSwitchIds": []}})).json()
     assert "vpcConfig" not in cleared
     assert cleared["stateReason"] == "runs on Python 3.11"

@@ -20,7 +20,7 @@ OFFICIAL = {
     "TriggerNotFound", "DomainNameNotFound", "FunctionAlreadyExists", "ConcurrentUpdateError", "PreconditionFailed",
     "ResourceExhausted", "InternalServerError", "VersionPublishError", "FunctionNotEmpty", "AliasAlreadyExists",
     "ProvisionConfigExist", "ResidentScalingConfigExists", "AsyncConfigNotExists", "TriggerAlreadyExists",
-    "DomainNameAlreadyExists",
+    "DomainNameAlreadyExists", "InvalidSecurityToken", "InvalidSecurityToken.Expired",
     "StatefulAsyncInvocationNotFound", "StatefulAsyncInvocationAlreadyExists",
 }  # fmt: skip
 OWN = {
@@ -28,7 +28,7 @@ OWN = {
     "FunctionInvocationDisabled", "ConcurrencyConfigNotFound", "ProvisionConfigNotFound", "ScalingConfigNotFound",
     "LayerNotFound", "LayerVersionNotFound", "KeyNotFound", "AccountNotFound", "VersionInUse", "LastKey",
     "StatefulAsyncInvocationEnded",
-    "MethodNotAllowed",
+    "MethodNotAllowed", "RoleNotFound", "RoleAlreadyExists",
 }  # fmt: skip
 """Codes for what the official API has no word for."""
 

@@ -22,6 +22,7 @@ from functory.cli import (
     logs,
     new,
     requests,
+    role,
     switch,
     tags,
     task,
@@ -48,7 +49,7 @@ class Functory(Group):
         ("Size", ("concurrency", "provision", "scaling")),
         ("Share", ("layer", "tag")),
         ("Remove", ("rm", "remove")),
-        ("Keys", ("keys", "audit")),
+        ("Keys", ("keys", "role", "audit")),
     )
 
 
@@ -88,6 +89,7 @@ for _command in (
     triggers.triggers,
     keys.keys,
     keys.audit,
+    role.role,
     logs.logs,
     requests.requests,
     requests.request,

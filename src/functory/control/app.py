@@ -46,6 +46,7 @@ from functory.control.functory import (
     layers,
     node,
     openapi,
+    roles,
     tasks,
     tokens,
 )
@@ -59,7 +60,7 @@ def create_app(parts: ControlParts) -> Starlette:
     rooms = (
         *(functions, code, instances, versions, aliases, invocation_switch, tags, regions, vpc, uploaded_layers),
         *(concurrency, provision, scaling, async_config, triggers, domains, upload_token),
-        *(history, cost, tokens, layers, node, health, codelinks, keys, accounts, audit, async_tasks, tasks),
+        *(history, cost, tokens, layers, node, health, codelinks, keys, accounts, roles, audit, async_tasks, tasks),
     )
     app = Starlette(
         routes=[

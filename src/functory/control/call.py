@@ -73,6 +73,8 @@ def route(
         if identity.principal is None:
             raise errors.AccessDenied("this call needs an access key")
         access.require(identity.principal, scope)
+        if identity.principal.functions is not None:
+            access.require_function(identity.principal, unquote(str(request.path_params.get("functionName", ""))))
         call = Call(
             *(identity.request_id, identity.principal, identity.body, path_params(request), read_query(request.scope)),
             if_match=request.headers.get("if-match", ""),

@@ -76,7 +76,8 @@ class Door:
         query: bytes = scope["query_string"]
         target = raw_path + b"?" + query if query else raw_path
         request = acs3.SignedRequest(scope["method"], target, list(scope["headers"]), claimed)
-        return acs3.verify(request, self._parts.keys, self._parts.nonces, self._parts.clock.now_ms())
+        parts = self._parts
+        return acs3.verify(request, parts.keys, parts.nonces, parts.clock.now_ms(), parts.sessions)
 
     def _tell(self, scope: Scope, out: _Out, request_id: str, code: str) -> None:
         """The audit event of the call. One by nobody is told to the owner, who alone can do something about it."""

@@ -20,6 +20,7 @@ from functory.store.base import Store
 from functory.tasks.tasks import Tasks
 from functory.web.links import Links
 from functory.web.nonces import Nonces
+from functory.web.signers import NO_SESSIONS, Sessions
 from functory.web.tokens import CallTokens
 
 
@@ -124,6 +125,8 @@ class ControlParts:
     new_request_id: Callable[[], str]
     keys: Callable[[str], AccessKey | None]
     nonces: Nonces
+    sessions: Sessions = NO_SESSIONS
+    """Opens the security tokens of temporary credentials."""
     tokens: CallTokens
     links: Links
     region: str
@@ -146,6 +149,8 @@ class ControlParts:
     """Asked before a function is deleted."""
     on_keys_changed: Callable[[], Awaitable[None]] = _nothing
     """Told after an access key was added, changed or removed; in force when it returns."""
+    on_roles_changed: Callable[[], Awaitable[None]] = _nothing
+    """Told after a role was added, changed or removed; in force when it returns."""
     owner_account: Callable[[], str] = str
     """The account that the node was made with: its admins manage all accounts. Empty = nobody may."""
     random: Callable[[int], bytes] = secrets.token_bytes

@@ -25,6 +25,7 @@ from functory.model.invocation import Invocation, Invoke, Outcome, Status
 from functory.tasks.accept import Accepted
 from functory.web import access, acs3, problems
 from functory.web.nonces import Nonces
+from functory.web.signers import NO_SESSIONS, Keys, Sessions
 
 _EMPTY_SHA256 = hashlib.sha256().hexdigest()
 _BEARER = b"Bearer "
@@ -65,9 +66,10 @@ class Calls:
         invoke: Invoke,
         clock: Clock,
         new_request_id: Callable[[], str],
-        keys: acs3.Keys,
+        keys: Keys,
         nonces: Nonces,
         tokens: Tokens,
+        sessions: Sessions = NO_SESSIONS,
         submit_task: submit.Submit | None = None,
         submit_max_bytes: int = 131_072,
     ) -> None:
@@ -78,6 +80,7 @@ class Calls:
         self._keys = keys
         self._nonces = nonces
         self._tokens = tokens
+        self._sessions = sessions
         self._submit = submit_task
         self._submit_max_bytes = submit_max_bytes
         self._checked: dict[bytes, Principal] = {}
@@ -189,7 +192,7 @@ class Calls:
             return principal
         digest = body_sha256 or (hashlib.sha256(payload).hexdigest() if payload else _EMPTY_SHA256)
         request = acs3.SignedRequest(head.method, head.target, head.headers, digest)
-        principal = acs3.verify(request, self._keys, self._nonces, self._clock.now_ms())
+        principal = acs3.verify(request, self._keys, self._nonces, self._clock.now_ms(), self._sessions)
         access.require_call(principal, _name_of(head))
         return principal
 

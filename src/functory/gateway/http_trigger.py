@@ -24,8 +24,9 @@ from functory.model import errors
 from functory.model.account import Scope
 from functory.model.invocation import Invocation, Invoke, Kind, Outcome, ReplyStream, Sink
 from functory.model.trigger import AuthKind
-from functory.web import acs3, problems, trigger_signature
+from functory.web import access, problems, trigger_signature
 from functory.web.jwt_rules import Lookup
+from functory.web.signers import NO_SESSIONS, Keys, Sessions
 
 THREAD_BYTES = 256 * 1024
 """From this size a body or answer is encoded in a thread."""
@@ -54,13 +55,21 @@ class HttpTriggers:
     """Serves requests whose head is bound."""
 
     def __init__(
-        self, *, invoke: Invoke, clock: Clock, new_request_id: Callable[[], str], keys: acs3.Keys, folder: str
+        self,
+        *,
+        invoke: Invoke,
+        clock: Clock,
+        new_request_id: Callable[[], str],
+        keys: Keys,
+        folder: str,
+        sessions: Sessions = NO_SESSIONS,
     ) -> None:
         self._invoke = invoke
         self._clock = clock
         self._now = clock.monotonic_ns
         self._new_request_id = new_request_id
         self._keys = keys
+        self._sessions = sessions
         self._folder = folder
         self._stamp = event_json.Stamp()
         self._running: set[asyncio.Task[None]] = set()
@@ -109,9 +118,12 @@ class HttpTriggers:
         return True
 
     def _check_signature(self, head: Head, target: Target) -> None:
-        principal = trigger_signature.verify(head.method, head.target, head.headers, self._keys, self._clock.now_ms())
+        principal = trigger_signature.verify(
+            *(head.method, head.target, head.headers, self._keys, self._clock.now_ms(), self._sessions)
+        )
         if principal.account_id != target.account_id or not principal.may(Scope.INVOKE):
             raise errors.AccessDenied("this access key may not call this URL")
+        access.require_function(principal, target.function_name)
 
     def _check_token(self, client: Client, head: Head, bound: Bound, target: Target) -> None:
         """Checks a token once per head; afterwards only its end."""

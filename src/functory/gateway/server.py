@@ -82,14 +82,21 @@ class Gateway:
         self._sweeping: Timer | None = None
         self._drained = asyncio.Event()
 
-    async def start(self) -> None:
+    async def bind(self) -> None:
+        """Takes the port, so that it is known; nobody is let in before `start`."""
         self.loop = asyncio.get_running_loop()
-        self._sweep()
         self._server = await self.loop.create_server(
-            lambda: Connection(self), self.config.host, self.config.port, backlog=BACKLOG
+            lambda: Connection(self), self.config.host, self.config.port, backlog=BACKLOG, start_serving=False
         )
         host, port = self._server.sockets[0].getsockname()[:2]
         self.address = (host, port)
+
+    async def start(self) -> None:
+        if self._server is None:
+            await self.bind()
+        assert self._server is not None
+        self._sweep()
+        await self._server.start_serving()
         if self.config.tls_port and self._tls is not None:
             self._tls_server = await self.loop.create_server(
                 lambda: Connection(self, secure=True),
@@ -123,6 +130,14 @@ class Gateway:
     def url(self) -> str:
         """Where it listens."""
         host, port = self.address
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def local_url(self) -> str:
+        """Where functions on this machine reach it."""
+        host, port = self.address
+        if host in ("0.0.0.0", "::"):
+            host = "127.0.0.1" if host == "0.0.0.0" else "::1"
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     # --- for connections ----------------------------------------------------------------------------------------------

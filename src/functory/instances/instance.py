@@ -86,6 +86,8 @@ class Instance:
         self.created_ms = clock.now_ms()
         self.idle_since_ns = clock.monotonic_ns()
         self.start_deadline_ns = 0
+        self.credentials_until_ms = spec.credentials_until_ms
+        """When the temporary credentials that it holds end; 0 = it holds none."""
         self._spec = spec
         self._limits = limits
         self._clock = clock
@@ -197,6 +199,11 @@ class Instance:
                 self._channel.send(wire.frame(stream, wire.Type.CANCEL, 0, 0, b"", b""))
                 return True
         return False
+
+    def give_credentials(self, told: bytes, until_ms: int) -> None:
+        """Hands over other temporary credentials: what starts after this sees them."""
+        self.credentials_until_ms = until_ms
+        self._channel.send(wire.frame(0, wire.Type.CREDENTIALS, 0, 0, b"", told))
 
     def expire(self, now_ns: int) -> None:
         """Ends what is over its deadline. Called every few milliseconds while anything runs or starts."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from functory.clock import Clock, Timer
-from functory.instances import evict, failures, heldup
+from functory.instances import credentials, evict, failures, heldup
+from functory.instances.credentials import Credentials
 from functory.instances.instance import InstanceLimits
 from functory.instances.pool import Pool, Prepare
 from functory.instances.standing import NOTHING, Keep
@@ -22,6 +23,7 @@ TICK_S = 0.01
 """Deadlines are kept to this, at no cost per call."""
 TICK_NS = round(TICK_S * 1e9)
 SWEEP_S = 1.0
+_TALKING = frozenset({InstanceState.PARKED, InstanceState.IDLE, InstanceState.BUSY})
 
 
 class PoolsConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -203,6 +205,20 @@ class Pools:
                 instance.cancel(request_id, deadline_ns) for instance in pool.instances.values()
             ):
                 return
+
+    # --- credentials --------------------------------------------------------------------------------------------------
+
+    def renew_credentials(self, make: Callable[[Function], Credentials | None], spare_until_ms: int) -> None:
+        """Gives others to instances whose own would end before a run that starts at `spare_until_ms` does."""
+        for pool in (*self._pools.values(), *self._old):
+            if not pool.function.role_id:
+                continue
+            latest_end_ms = spare_until_ms + pool.function.timeout_s * 1000
+            for instance in pool.instances.values():
+                if instance.state in _TALKING and 0 < instance.credentials_until_ms < latest_end_ms:
+                    made = make(pool.function)
+                    if made is not None:
+                        instance.give_credentials(msgspec.json.encode(credentials.told(made)), made.expires_at_ms)
 
     # --- budget -------------------------------------------------------------------------------------------------------
 

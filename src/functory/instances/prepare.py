@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from functory.instances import credentials
+from functory.instances.credentials import Credentials
 from functory.model import ids
 from functory.model.function import Function, LayerRef
 from functory.model.instance import InstanceSpec
@@ -25,25 +27,32 @@ class Preparer:
         runtime_start: Callable[[Function], Start],
         region: str,
         new_instance_id: Callable[[], str],
+        make_credentials: Callable[[Function], Credentials | None] = lambda _: None,
+        endpoint: Callable[[], str] = str,
     ) -> None:
+        """`make_credentials`: for a function with a role; `endpoint`: where functions reach the node."""
         self._open_code = open_code
         self._layer_path = layer_path
         self._runtime_start = runtime_start
         self._region = region
         self._new_instance_id = new_instance_id
+        self._make_credentials = make_credentials
+        self._endpoint = endpoint
 
     async def __call__(self, function: Function) -> InstanceSpec:
         """The spec; raises what the code store raises if the code cannot be had."""
         code_dir = str(await self._open_code(function.code_digest))
         start = self._runtime_start(function)
         instance_id = self._new_instance_id()
+        made = self._make_credentials(function)
         return InstanceSpec(
             instance_id=instance_id,
             runtime=start.zygote,
             handler=function.handler,
             code_dir=code_dir,
             layer_dirs=tuple([await self._layer_dir(layer) for layer in function.layers]),
-            environment=self._environment(function, code_dir, instance_id),
+            environment=self._environment(function, code_dir, instance_id)
+            | credentials.variables(function, made, program=start.program is not None),
             concurrency=function.instance_concurrency,
             memory_mb=function.memory_mb,
             disk_mb=function.disk_mb,
@@ -58,7 +67,8 @@ class Preparer:
             program=start.program,
             reserve_mb=start.reserve_mb,
             start_timeout_s=start.start_timeout_s,
-            context=self._context(function),
+            context=self._context(function) | credentials.facts(function, made),
+            credentials_until_ms=made.expires_at_ms if made is not None else 0,
         )
 
     async def _layer_dir(self, layer: LayerRef) -> str:
@@ -79,6 +89,7 @@ class Preparer:
             "FC_QUALIFIER": function.version or ids.LATEST,
             "FC_INSTANCE_ID": instance_id,
             "FC_RUNTIME": function.runtime,
+            "FUNCTORY_ENDPOINT": self._endpoint(),
         }
         if function.initializer:
             platform["FC_INITIALIZER_HANDLER"] = function.initializer.handler
@@ -98,7 +109,4 @@ class Preparer:
             "versionId": function.version,
             "region": self._region,
             "accountId": function.account_id,
-            "accessKeyId": "",
-            "accessKeySecret": "",
-            "securityToken": "",
         }

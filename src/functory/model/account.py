@@ -60,10 +60,14 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     """The only functions it may call; None = all of the account."""
     expires_at_ms: int = 0
     """When the token ends; 0 = with the key."""
+    more: tuple[Scope, ...] = ()
+    """Scopes beside `scope`, which a role may have."""
+    role: str = ""
+    """The role whose temporary credentials these are; empty for keys and their tokens."""
 
     def may(self, scope: Scope) -> bool:
-        """Whether its scope includes `scope`."""
-        return scope in _INCLUDED[self.scope]
+        """Whether one of its scopes includes `scope`."""
+        return scope in _INCLUDED[self.scope] or (bool(self.more) and any(scope in _INCLUDED[one] for one in self.more))
 
 
 def new_key(

@@ -13,17 +13,18 @@
     │   ├── AccessDenied
     │   ├── InvocationDisabled
     │   ├── SignatureNotMatch
-    │   └── InvalidAccessKey
+    │   ├── InvalidAccessKey
+    │   └── InvalidSecurityToken · SecurityTokenExpired
     ├── NotFound                    the thing is not there
     │   ├── FunctionNotFound · VersionNotFound · AliasNotFound · TriggerNotFound · DomainNameNotFound
     │   ├── RequestNotFound
     │   ├── TaskNotFound · AsyncConfigNotFound
     │   ├── ConcurrencyConfigNotFound · ProvisionConfigNotFound · ScalingConfigNotFound
-    │   └── LayerNotFound · LayerVersionNotFound · KeyNotFound · AccountNotFound
+    │   └── LayerNotFound · LayerVersionNotFound · KeyNotFound · AccountNotFound · RoleNotFound
     ├── Conflict                    the thing is in another state than the caller believes
     │   ├── FunctionAlreadyExists · AliasAlreadyExists · TriggerAlreadyExists · DomainNameAlreadyExists
     │   ├── VersionInUse · ProvisionConfigExist · ResidentScalingConfigExists
-    │   ├── LastKey
+    │   ├── LastKey · RoleAlreadyExists
     │   ├── TaskAlreadyExists
     │   ├── TaskEnded
     │   └── ConcurrentUpdate
@@ -143,6 +144,18 @@ class InvalidAccessKey(Denied):
     code = "InvalidAccessKeyID"
 
 
+class InvalidSecurityToken(Denied):
+    """The security token is not one of this node's, or its role is gone."""
+
+    code = "InvalidSecurityToken"
+
+
+class SecurityTokenExpired(Denied):
+    """The temporary credentials have ended."""
+
+    code = "InvalidSecurityToken.Expired"
+
+
 class NotFound(FunctoryError):
     """The thing is not there."""
 
@@ -246,6 +259,12 @@ class AccountNotFound(NotFound):
     code = "AccountNotFound"
 
 
+class RoleNotFound(NotFound):
+    """The role does not exist."""
+
+    code = "RoleNotFound"
+
+
 class Conflict(FunctoryError):
     """The thing is in another state than the request expects."""
 
@@ -301,6 +320,12 @@ class LastKey(Conflict):
     """Without this key nobody could manage the account any more."""
 
     code = "LastKey"
+
+
+class RoleAlreadyExists(Conflict):
+    """The account has a role of this name already."""
+
+    code = "RoleAlreadyExists"
 
 
 class TaskAlreadyExists(Conflict):

@@ -108,6 +108,8 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     """What the owner should know about how it runs here (`stateReason`)."""
     official: dict[str, Any] = {}
     """Official fields that this node keeps and answers but does not act on, as they were given."""
+    role_id: str = ""
+    """The role that its instances get credentials of; empty = none."""
     version: str = ""
     """The number of the published version that this frozen copy is; empty for LATEST, which changes."""
     restriction: Restriction | None = None

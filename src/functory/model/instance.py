@@ -88,6 +88,8 @@ class InstanceSpec(msgspec.Struct, frozen=True, kw_only=True):
     """How long it may take to load the code; 0 = the node's setting."""
     context: dict[str, str] = {}
     """Constant fields of the handler's context: function name, region, account id, version, …"""
+    credentials_until_ms: int = 0
+    """When the temporary credentials in it end; 0 = it has none."""
 
 
 class Gauges(msgspec.Struct, frozen=True, kw_only=True):

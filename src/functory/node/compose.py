@@ -17,12 +17,10 @@ from functory.control.app import create_app
 from functory.control.functory.audit import Trail
 from functory.control.parts import ControlParts, Limits
 from functory.control.uploads import Uploads
-from functory.gateway.body import BodyConfig
 from functory.gateway.calls import Calls
 from functory.gateway.http_trigger import HttpTriggers
-from functory.gateway.server import Gateway, GatewayConfig
-from functory.instances.instance import InstanceLimits
-from functory.instances.pools import Pools, PoolsConfig
+from functory.gateway.server import Gateway
+from functory.instances.pools import Pools
 from functory.instances.prepare import Preparer
 from functory.invoke import pipeline
 from functory.invoke.admit import Admit, AdmitConfig
@@ -33,7 +31,9 @@ from functory.metering.ledger import Ledger
 from functory.model import ids
 from functory.model.function import Function
 from functory.model.version import runs_alike
+from functory.node import configs
 from functory.node.bindings import Bindings
+from functory.node.credentials import FunctionCredentials, RoleBook, credentials_of
 from functory.node.folder import Folder
 from functory.node.housekeeping import Housekeeping
 from functory.node.identity import Identity
@@ -48,6 +48,7 @@ from functory.store import cipher
 from functory.store.sqlite.store import SqliteStore
 from functory.web.links import Links
 from functory.web.nonces import Nonces
+from functory.web.sessions import Sessions
 from functory.web.tokens import CallTokens
 
 
@@ -95,6 +96,7 @@ class Node:
         self.layers = LayerBuilder(self.store.layers, folder.layers, clock=clock)
         self.identity = Identity(self.store.keys, clock=clock, accounts=self.store.accounts)
         self.routes = Routes(secrets.SystemRandom().random)
+        self.roles = RoleBook(self.store.roles)
         self.gateway: Gateway
         self.pools: Pools
         self._services: list[lifecycle.Service] = []
@@ -104,7 +106,9 @@ class Node:
         try:
             await self._begin(self.store, self.blob, self.code, self.layers, self.identity, self.spawner)
             await self._load()
-            await self._begin(*self._build())
+            services = self._build()
+            await self.gateway.bind()  # what starts before the door is open is told where it will be
+            await self._begin(*services)
         except BaseException:
             await self.stop()
             raise
@@ -121,6 +125,7 @@ class Node:
 
     async def _load(self) -> None:
         """Routes what is stored, and sweeps code that nothing uses: no deploy can be under way yet."""
+        await self.roles.reload()
         functions = await self.store.functions.all()
         for function in functions:
             self.routes.put(function)
@@ -136,7 +141,10 @@ class Node:
         recorder = Recorder(
             self.store.requests, clock=clock, config=RecordConfig(flush_s=settings.records_flush_ms / 1000)
         )
-        self.pools = Pools(clock=clock, spawner=self.spawner, prepare=self._preparer(), config=self._pools_config())
+        sessions = Sessions(self.identity.session_secret, clock, self.roles.find)
+        preparer = self._preparer(sessions)
+        self.pools = Pools(clock=clock, spawner=self.spawner, prepare=preparer, config=configs.pools(settings))
+        credentials = FunctionCredentials(self.roles, sessions, self.pools, clock)
         invoke, admit = pipeline.build(
             routes=self.routes,
             pools=self.pools,
@@ -174,6 +182,7 @@ class Node:
             keys=self.identity.find,
             nonces=nonces,
             tokens=tokens,
+            sessions=sessions,
             submit_task=node_tasks.service.submit,
             submit_max_bytes=settings.async_body_max_bytes,
         )
@@ -202,6 +211,8 @@ class Node:
                 new_request_id=new_id,
                 keys=self.identity.find,
                 nonces=nonces,
+                sessions=sessions,
+                on_roles_changed=credentials.roles_changed,
                 tokens=tokens,
                 links=Links(self.identity.link_secret, clock),
                 region=settings.region,
@@ -230,7 +241,12 @@ class Node:
             )
         )
         triggers = HttpTriggers(
-            invoke=invoke, clock=clock, new_request_id=new_id, keys=self.identity.find, folder=str(self._folder.tmp)
+            invoke=invoke,
+            clock=clock,
+            new_request_id=new_id,
+            keys=self.identity.find,
+            sessions=sessions,
+            folder=str(self._folder.tmp),
         )
         self.gateway = Gateway(
             calls=calls,
@@ -239,7 +255,7 @@ class Node:
             app=app,
             clock=clock,
             new_request_id=new_id,
-            config=self._gateway_config(),
+            config=configs.gateway(settings, self._folder),
             tls=bindings.tls,
         )
         housekeeping = Housekeeping(
@@ -251,50 +267,28 @@ class Node:
             sweep=uploads.sweep,
         )
         ledger = Ledger(self.pools.take_kept, self.store.spending, settings.rate_card, clock=clock)
-        return [recorder, trail, housekeeping, ledger, self.pools, self._around, node_tasks, bindings, self.gateway]
+        return [
+            recorder,
+            trail,
+            housekeeping,
+            ledger,
+            self.pools,
+            credentials,
+            self._around,
+            node_tasks,
+            bindings,
+            self.gateway,
+        ]
 
-    def _preparer(self) -> Preparer:
+    def _preparer(self, sessions: Sessions) -> Preparer:
         return Preparer(
             open_code=self.code.open,
             layer_path=lambda layer: self.layers.path(layer.digest),
             runtime_start=self.runtimes.start,
             region=self.settings.region,
             new_instance_id=lambda: "c-" + secrets.token_hex(12),
-        )
-
-    def _pools_config(self) -> PoolsConfig:
-        settings = self.settings
-        return PoolsConfig(
-            instances_max=settings.instances_max,
-            idle_s=settings.instance_idle_s,
-            parked=settings.instances_parked,
-            queue_wait_s=max(settings.queue_wait_s, settings.instance_start_timeout_s),
-            grace_s=settings.shutdown_grace_s,
-            limits=InstanceLimits(
-                start_timeout_s=settings.instance_start_timeout_s,
-                reply_max_bytes=settings.body_max_bytes,
-                log_bytes=settings.log_bytes_per_request,
-            ),
-        )
-
-    def _gateway_config(self) -> GatewayConfig:
-        settings = self.settings
-        return GatewayConfig(
-            host=settings.host,
-            port=settings.port,
-            tls_port=settings.tls_port,
-            body_max_bytes=settings.body_max_bytes,
-            control_body_max_bytes=settings.control_body_max_bytes,
-            header_timeout_s=settings.header_timeout_s,
-            body_timeout_s=settings.body_timeout_s,
-            idle_timeout_s=settings.idle_timeout_s,
-            connections_max=settings.connections_max,
-            grace_s=settings.shutdown_grace_s,
-            body=BodyConfig(
-                folder=str(self._folder.tmp),
-                spill_bytes=settings.body_spill_bytes,
-                memory_bytes=settings.body_memory_bytes,
-            ),
+            make_credentials=lambda function: credentials_of(function, self.roles, sessions),
+            endpoint=lambda: self.gateway.local_url,
         )
 
     # --- what parts are told ------------------------------------------------------------------------------------------

@@ -50,6 +50,7 @@ class Identity:
         """The account that the node was made with: its admins manage all others."""
         self.token_secret = b""
         self.link_secret = b""
+        self.session_secret = b""
 
     async def start(self) -> None:
         """Loads the keys; makes the first account and key of a fresh node."""
@@ -64,6 +65,7 @@ class Identity:
         await self.reload()
         await self._note_owner()
         self.token_secret = await self._store.secret("call-tokens", self._random(SECRET_BYTES))
+        self.session_secret = await self._store.secret("sessions", self._random(SECRET_BYTES))
         self.link_secret = await self._store.secret("code-links", self._random(SECRET_BYTES))
 
     async def stop(self) -> None:

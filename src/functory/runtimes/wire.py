@@ -15,6 +15,8 @@ What the node sends
             set; otherwise the payload is the first piece and BODY frames follow, the last with END. An instance that
             runs one request at a time reads them in order.
     CANCEL  the caller of `stream` is gone; an instance may stop early, and still answers.
+    CREDENTIALS  stream 0: payload = JSON {"accessKeyId", "accessKeySecret", "securityToken"}: the function's temporary
+            credentials from now on.
     DRAIN   stream 0: run the pre-stop hook, then exit. aux = milliseconds it may take.
 
 What an instance sends
@@ -67,6 +69,7 @@ class Type(IntEnum):
     LOG = 9
     DRAIN = 10
     NOTE = 13
+    CREDENTIALS = 14
 
 
 class Flag(IntFlag):

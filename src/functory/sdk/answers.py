@@ -247,6 +247,27 @@ class KeyPage(Answer, frozen=True, kw_only=True):
     keys: list[Key] = []
 
 
+class Role(Answer, frozen=True, kw_only=True):
+    """What functions with this role may do."""
+
+    name: str
+    arn: str
+    """What the field `role` of a function says."""
+    scopes: list[str]
+    functions: list[str] | None = None
+    """The only functions it may touch; None = all."""
+    description: str = ""
+    role_id: str = ""
+    created_at_ms: int = 0
+    modified_at_ms: int = 0
+
+
+class RolePage(Answer, frozen=True, kw_only=True):
+    """The roles of the account."""
+
+    roles: list[Role] = []
+
+
 class AuditEvent(Answer, frozen=True, kw_only=True):
     """One management call: who, what, when, and what came of it."""
 

@@ -18,6 +18,7 @@ from functory.sdk.functions import Functions
 from functory.sdk.keys import Keys
 from functory.sdk.layers import Layers
 from functory.sdk.requests import PREFIX, Requests
+from functory.sdk.roles import Roles
 from functory.sdk.tags import Tags
 from functory.sdk.task_asks import SubmitOptions
 from functory.sdk.tasks import MAP_AT_ONCE, Submitted, Tasks
@@ -51,6 +52,7 @@ class Client:
         self.layers = Layers(self._transport)
         self.tags = Tags(self._transport)
         self.keys = Keys(self._transport)
+        self.roles = Roles(self._transport)
         self.tasks = Tasks(self._transport)
 
     def __enter__(self) -> Client:

@@ -33,6 +33,7 @@ from functory.store.accounts import Accounts
 from functory.store.aliases import Aliases
 from functory.store.configs import Configs
 from functory.store.layer_versions import LayerVersions
+from functory.store.roles import Roles
 from functory.store.versions import Versions
 
 
@@ -208,7 +209,7 @@ class Audit(Protocol):
 class Store(Service, Protocol):
     """The whole store.
 
-    Of `versions` to `accounts` the rules stand once for all back ends, in the modules of their names; a back end brings
+    Of `versions` to `roles` the rules stand once for all back ends, in the modules of their names; a back end brings
     rows and transactions (`store.parts`).
     """
 
@@ -271,6 +272,10 @@ class Store(Service, Protocol):
     @property
     def accounts(self) -> Accounts:
         """Accounts."""
+
+    @property
+    def roles(self) -> Roles:
+        """Roles of functions."""
 
     @property
     def audit(self) -> Audit:

@@ -18,6 +18,7 @@ from functory.store.layer_versions import LayerVersions
 from functory.store.memory_bindings import MemoryDomains, MemoryTriggers
 from functory.store.memory_parts import MemoryAudit, MemoryRows
 from functory.store.memory_spending import MemorySpending
+from functory.store.roles import Roles
 from functory.store.versions import Versions
 
 
@@ -258,6 +259,7 @@ class MemoryStore:
         self.scalings = Configs(rows, parts.SCALING, ScalingConfig, errors.ScalingConfigNotFound)
         self.layer_versions = LayerVersions(rows)
         self.accounts = Accounts(rows)
+        self.roles = Roles(rows)
         self.audit = MemoryAudit(self._gate.check)
 
     def _function_gone(self, account_id: str, name: str) -> None:

@@ -18,15 +18,16 @@ once, and only after a valid signature, so that strangers cannot fill the cache.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 from functory.model import errors
-from functory.model.account import AccessKey, Principal
+from functory.model.account import Principal
+from functory.web import signers
 from functory.web.nonces import Nonces
+from functory.web.signers import NO_SESSIONS, Keys, Sessions
 
 ALGORITHM = b"ACS3-HMAC-SHA256"
 MAX_AUTHORIZATION_BYTES = 4096
@@ -37,9 +38,8 @@ MAX_SIGNED_HEADERS = 64
 
 _REQUIRED = (b"host", b"x-acs-content-sha256", b"x-acs-date", b"x-acs-signature-nonce")
 _KNOWN_MAX = 4096
-
-Keys = Callable[[str], AccessKey | None]
-"""The access key of this id, or None."""
+TOKEN = b"x-acs-security-token"
+"""The header that temporary credentials come with."""
 
 
 class SignedRequest(NamedTuple):
@@ -66,10 +66,13 @@ class _Head(NamedTuple):
 _heads: dict[bytes, _Head] = {}
 
 
-def verify(request: SignedRequest, keys: Keys, nonces: Nonces, now_ms: int) -> Principal:
+def verify(
+    request: SignedRequest, keys: Keys, nonces: Nonces, now_ms: int, sessions: Sessions = NO_SESSIONS
+) -> Principal:
     """Who signed this request.
 
-    Raises `MissingRequiredHeader`, `InvalidAccessKey` or `SignatureNotMatch`, and nothing else, whatever is sent.
+    Raises `MissingRequiredHeader` or a `Denied` (`InvalidAccessKey`, `SignatureNotMatch`, `InvalidSecurityToken`,
+    `SecurityTokenExpired`), and nothing else, whatever is sent.
     """
     method, target, header_list, body_sha256 = request
     headers = dict(header_list)
@@ -87,9 +90,7 @@ def verify(request: SignedRequest, keys: Keys, nonces: Nonces, now_ms: int) -> P
         if name not in headers:
             raise errors.MissingRequiredHeader(f"header {name.decode()} is missing; it is part of the signature")
 
-    key = keys(head.access_key_id)
-    if key is None or not key.active:
-        raise errors.InvalidAccessKey(f"access key {head.access_key_id[:64]!r} does not exist or is not active")
+    signer = signers.find(keys, sessions, head.access_key_id, headers.get(TOKEN, b""))
     date_ms = check_date(headers[b"x-acs-date"], now_ms, nonces.skew_ms)
     nonce = headers[b"x-acs-signature-nonce"]
     if not 0 < len(nonce) <= MAX_NONCE_BYTES:
@@ -97,7 +98,7 @@ def verify(request: SignedRequest, keys: Keys, nonces: Nonces, now_ms: int) -> P
     if headers[b"x-acs-content-sha256"].strip().lower() != body_sha256.encode():
         raise errors.SignatureNotMatch("x-acs-content-sha256 is not the SHA-256 of the body that arrived")
 
-    if not _matches(key.secret, given, method, target, _canonical_headers(headers, head), head.signed, body_sha256):
+    if not _matches(signer.secret, given, method, target, _canonical_headers(headers, head), head.signed, body_sha256):
         raise errors.SignatureNotMatch(
             "the signature does not match the request", hint="check the secret, and that no proxy changed the request"
         )
@@ -108,7 +109,7 @@ def verify(request: SignedRequest, keys: Keys, nonces: Nonces, now_ms: int) -> P
         )
     if not known:
         _remember_head(prefix, head)
-    return Principal(account_id=key.account_id, access_key_id=key.access_key_id, scope=key.scope)
+    return signer.principal
 
 
 def claimed_body_sha256(headers: list[tuple[bytes, bytes]]) -> str:

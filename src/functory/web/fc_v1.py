@@ -16,15 +16,22 @@ from urllib.parse import parse_qsl, unquote
 
 from functory.model import errors
 from functory.model.account import Principal
-from functory.web import acs3
+from functory.web import signers
+from functory.web.signers import NO_SESSIONS, Keys, Sessions
 
 SKEW_MS = 15 * 60 * 1000
 
 
 def verify(
-    method: str, raw_path: bytes, query: bytes, header_list: list[tuple[bytes, bytes]], keys: acs3.Keys, now_ms: int
+    method: str,
+    raw_path: bytes,
+    query: bytes,
+    header_list: list[tuple[bytes, bytes]],
+    keys: Keys,
+    now_ms: int,
+    sessions: Sessions = NO_SESSIONS,
 ) -> Principal:
-    """Who signed this request. Raises `MissingRequiredHeader`, `InvalidAccessKey` or `SignatureNotMatch`."""
+    """Who signed this request. Raises what `acs3.verify` raises. The security token is `x-fc-security-token`."""
     headers = {name.decode("latin-1"): value.decode("latin-1").strip() for name, value in header_list}
     if len(headers) != len(header_list):
         raise errors.SignatureNotMatch("a header is there more than once")
@@ -32,14 +39,13 @@ def verify(
     access_key_id, _, given = rest.strip().partition(":")
     if scheme != "FC" or not given:
         raise errors.MissingRequiredHeader("header Authorization must be: FC ACCESS_KEY_ID:SIGNATURE")
-    key = keys(access_key_id)
-    if key is None or not key.active:
-        raise errors.InvalidAccessKey(f"access key {access_key_id[:64]!r} does not exist or is not active")
+    token = headers.get("x-fc-security-token", "").encode("latin-1")
+    signer = signers.find(keys, sessions, access_key_id, token)
     check_date(headers.get("date", ""), now_ms, SKEW_MS)
-    expected = (_sign(key.secret, text) for text in _texts(method, raw_path, query, headers))
+    expected = (_sign(signer.secret, text) for text in _texts(method, raw_path, query, headers))
     if not any(hmac.compare_digest(one, given.encode("latin-1", "replace")) for one in expected):
         raise errors.SignatureNotMatch("the signature does not match the request", hint="check the secret")
-    return Principal(account_id=key.account_id, access_key_id=key.access_key_id, scope=key.scope)
+    return signer.principal
 
 
 def check_date(text: str, now_ms: int, skew_ms: int) -> None:

@@ -13,16 +13,22 @@ from hashlib import sha256
 
 from functory.model import errors
 from functory.model.account import Principal
-from functory.web import acs3
+from functory.web import acs3, signers
+from functory.web.signers import NO_SESSIONS, Keys, Sessions
 
 SKEW_MS = 15 * 60 * 1000
 _DATE = b"x-acs-date"
 
 
 def verify(
-    method: str, target: bytes, header_list: list[tuple[bytes, bytes]], keys: acs3.Keys, now_ms: int
+    method: str,
+    target: bytes,
+    header_list: list[tuple[bytes, bytes]],
+    keys: Keys,
+    now_ms: int,
+    sessions: Sessions = NO_SESSIONS,
 ) -> Principal:
-    """Who signed this request. Raises `MissingRequiredHeader`, `InvalidAccessKey` or `SignatureNotMatch`."""
+    """Who signed this request. Raises what `acs3.verify` raises."""
     headers = dict(header_list)
     authorization = headers.get(b"authorization", b"")
     if not authorization:
@@ -32,18 +38,16 @@ def verify(
         raise errors.MissingRequiredHeader("header x-acs-date is missing, or not among the signed headers")
     if len(headers) != len(header_list) and _doubled(header_list, names):
         raise errors.SignatureNotMatch("a signed header is there more than once")
-    key = keys(access_key_id)
-    if key is None or not key.active:
-        raise errors.InvalidAccessKey(f"access key {access_key_id[:64]!r} does not exist or is not active")
+    signer = signers.find(keys, sessions, access_key_id, headers.get(acs3.TOKEN, b""))
     acs3.check_date(headers[_DATE], now_ms, SKEW_MS)
     lines = b"".join(b"%b:%b\n" % (name, headers.get(name, b"").strip()) for name in names)
     path, _, query = target.partition(b"?")
     for form in acs3.canonical_queries(query, len(target)):
         request = b"%b\n%b\n%b\n%b\n%b\n" % (method.encode("latin-1"), path or b"/", form, lines, b";".join(names))
         to_sign = acs3.ALGORITHM + b"\n" + sha256(request).hexdigest().encode()
-        expected = hmac.digest(key.secret.encode(), to_sign, "sha256").hex().encode()
+        expected = hmac.digest(signer.secret.encode(), to_sign, "sha256").hex().encode()
         if hmac.compare_digest(expected, given):
-            return Principal(account_id=key.account_id, access_key_id=key.access_key_id, scope=key.scope)
+            return signer.principal
     raise errors.SignatureNotMatch(
         "the signature does not match the request", hint="sign method, path, query and x-acs-date, with empty payload"
     )

@@ -118,6 +118,22 @@ def test_the_context_has_the_official_fields(workshop: Workshop) -> None:
     assert (later["retries"], later["trace"]) == (0, ""), "nothing of a request stays for the next"
 
 
+def test_credentials_are_renewed_between_requests(workshop: Workshop, mode: str) -> None:
+    source = _source(mode, "return [context.credentials.security_token, os.environ['ALIBABA_CLOUD_SECURITY_TOKEN']]")
+    running = workshop.start(
+        source,
+        context={"accessKeyId": "a", "accessKeySecret": "b", "securityToken": "old"},
+        environment={"ALIBABA_CLOUD_SECURITY_TOKEN": "old"},
+        **MODES[mode],
+    )
+    assert json.loads(running.talk.call(b"").body) == ["old", "old"]
+    told = json.dumps({"accessKeyId": "c", "accessKeySecret": "d", "securityToken": "new"}).encode()
+    running.talk.write(wire.frame(0, wire.Type.CREDENTIALS, 0, 0, b"", told))
+    assert json.loads(running.talk.call(b"").body) == ["new", "new"]
+    running.talk.write(wire.frame(0, wire.Type.CREDENTIALS, 0, 0, b"", told.replace(b"new", b"newer")))
+    assert json.loads(running.talk.call(b"x" * 300_000).body) == ["newer", "newer"]
+
+
 def test_code_comes_before_layers_and_layers_in_their_order(workshop: Workshop) -> None:
     layers = [workshop.code(f"name = 'layer {n}'", "python/where.py") for n in (1, 2)]
     site = workshop.code("found = True", "python/deep.py")

@@ -346,3 +346,18 @@ def test_an_answer_that_nobody_waits_for_is_refused(workshop: Workshop) -> None:
     talk = _start(workshop, API).talk
     assert talk.call(b"twice", request_id="1-a").body == b"first"
     assert b"[200, 404, 404]" in talk.call(b"", request_id="1-b").log + talk.early_log()
+
+
+def test_credentials_come_as_headers_and_are_renewed(workshop: Workshop) -> None:
+    source = _server(
+        """
+        def do_POST(self):
+            names = ("x-fc-access-key-id", "x-fc-access-key-secret", "x-fc-security-token")
+            self.answer(json.dumps([self.headers.get(name) for name in names]).encode())
+        """
+    )
+    running = _start(workshop, source, context={"accessKeyId": "a", "accessKeySecret": "b", "securityToken": "old"})
+    assert json.loads(running.talk.call(b"").body) == ["a", "b", "old"]
+    told = json.dumps({"accessKeyId": "c", "accessKeySecret": "d", "securityToken": "new"}).encode()
+    running.talk.write(wire.frame(0, wire.Type.CREDENTIALS, 0, 0, b"", told))
+    assert json.loads(running.talk.call(b"").body) == ["c", "d", "new"]

@@ -216,3 +216,19 @@ def test_programs_it_starts_inherit_the_log_but_not_the_channel(node: Node) -> N
     assert set(answer.body.split()) <= {b"0", b"1", b"2", b"3"}, "3 is the listing's own"
     assert answer.flags & wire.Flag.RAW_LOG
     assert b"from a child\n" in running.raw_log()
+
+
+def test_credentials_are_renewed_between_requests(node: Node) -> None:
+    source = (
+        "exports.handler = async (event, context) => "
+        "[context.credentials.securityToken, process.env.ALIBABA_CLOUD_SECURITY_TOKEN]"
+    )
+    running = node.start(
+        source,
+        context={"accessKeyId": "a", "accessKeySecret": "b", "securityToken": "old"},
+        environment={"ALIBABA_CLOUD_SECURITY_TOKEN": "old"},
+    )
+    assert json.loads(running.talk.call(b"").body) == ["old", "old"]
+    told = json.dumps({"accessKeyId": "c", "accessKeySecret": "d", "securityToken": "new"}).encode()
+    running.talk.write(wire.frame(0, wire.Type.CREDENTIALS, 0, 0, b"", told))
+    assert json.loads(running.talk.call(b"").body) == ["new", "new"]

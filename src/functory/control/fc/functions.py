@@ -16,7 +16,7 @@ from starlette.routing import Route
 from functory.control import call as calls
 from functory.control.call import Call
 from functory.control.commit import to_the_end
-from functory.control.fc import archive, layers, listing, outputs, paging, qualifiers, revisions, rules
+from functory.control.fc import archive, layers, listing, outputs, paging, passing, qualifiers, revisions, rules
 from functory.control.fc.inputs import CreateFunctionInput, UpdateFunctionInput
 from functory.control.parts import Code, ControlParts
 from functory.model import errors, ids
@@ -53,6 +53,7 @@ class FunctionsRoom:
         given = calls.typed_body(call.body, CreateFunctionInput)
         name = ids.check_function_name(given.function_name)
         changes = revisions.settings(given, None, self._runtime_note(given.runtime))
+        changes = await passing.with_role(self._parts, call, changes)
         changes["layers"] = await self._layers(call.account_id, given.layers or [])
         if await self._is_there(call.account_id, name):
             raise errors.FunctionAlreadyExists(name)  # before a large archive is stored for nothing
@@ -77,7 +78,7 @@ class FunctionsRoom:
         given = calls.typed_body(call.body, UpdateFunctionInput)
         before = await self._functions.get(call.account_id, name)
         calls.check_match(call, _etag(before))
-        self._revision(before, given, None, None)  # refused before a large archive is stored for nothing
+        await self._revision(call, before, given, None, None)  # refused before a large archive is stored for nothing
         found = None if given.layers is None else await self._layers(call.account_id, given.layers, before.layers)
         code = await archive.store_code(given.code, self._parts.code, self._parts.uploads, call.account_id)
         function = await to_the_end(self._change(call, name, given, found, code))
@@ -113,7 +114,7 @@ class FunctionsRoom:
         for _ in range(self._parts.limits.update_tries):
             before = await self._functions.get(call.account_id, name)
             calls.check_match(call, _etag(before))
-            after = self._revision(before, given, layers, code)
+            after = await self._revision(call, before, given, layers, code)
             try:
                 await self._functions.replace(after)
             except errors.ConcurrentUpdate:
@@ -149,10 +150,16 @@ class FunctionsRoom:
                     hint="DeleteScalingConfig first",
                 )
 
-    def _revision(
-        self, before: Function, given: UpdateFunctionInput, layers: tuple[LayerRef, ...] | None, code: Code | None
+    async def _revision(
+        self,
+        call: Call,
+        before: Function,
+        given: UpdateFunctionInput,
+        layers: tuple[LayerRef, ...] | None,
+        code: Code | None,
     ) -> Function:
         changes = revisions.settings(given, before, self._runtime_note(given.runtime or before.runtime))
+        changes = await passing.with_role(self._parts, call, changes)
         if layers is not None:
             changes["layers"] = layers
         if code is not None:

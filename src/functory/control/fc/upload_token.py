@@ -20,10 +20,16 @@ def routes(parts: ControlParts) -> list[Route]:
 
     async def get(request: Request) -> Response:
         principal = fc_v1.verify(
-            *(request.method, request.scope["raw_path"], request.scope["query_string"]),
-            *(list(request.scope["headers"]), parts.keys, parts.clock.now_ms()),
+            request.method,
+            request.scope["raw_path"],
+            request.scope["query_string"],
+            list(request.scope["headers"]),
+            parts.keys,
+            parts.clock.now_ms(),
+            parts.sessions,
         )
         access.require(principal, Scope.DEPLOY)
+        access.require_function(principal, "")
         if parts.uploads is None:
             raise errors.PathNotSupported("this node takes no uploads")
         return calls.answer(parts.uploads.grant(principal.account_id))

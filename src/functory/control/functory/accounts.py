@@ -85,12 +85,16 @@ class AccountsRoom:
         await self._parts.on_keys_changed()
 
     async def _drop(self, gone: Account) -> None:
-        """Its keys first: nobody may act for an account that is not there."""
+        """Its keys and roles first: nobody may act for an account that is not there."""
         for key in await self._parts.store.keys.all():
             if key.account_id == gone.account_id:
                 await self._parts.store.keys.delete(key.access_key_id)
+        for role in await self._parts.store.roles.all():
+            if role.account_id == gone.account_id:
+                await self._parts.store.roles.delete(role.account_id, role.name, role.epoch)
         await self._accounts.delete(gone.account_id)
         await self._parts.on_keys_changed()
+        await self._parts.on_roles_changed()
 
 
 def _shown(one: Account) -> dict[str, Any]:

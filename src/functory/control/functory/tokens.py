@@ -33,6 +33,10 @@ def routes(parts: ControlParts) -> list[Route]:
         calls.typed_query(call.query, NoQuery, strict=True)
         given = calls.typed_body(call.body, TokenInput)
         _check(given)
+        if call.principal.role:
+            raise errors.AccessDenied(
+                "temporary credentials cannot make call tokens, which would outlive them", hint="use an access key"
+            )
         token, expires_at_ms = parts.tokens.make(call.principal, given.functions, given.expires_in_seconds)
         return calls.answer({"token": token, "expiresAtMs": expires_at_ms})
 

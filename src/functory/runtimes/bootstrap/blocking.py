@@ -102,6 +102,8 @@ class Blocking:
             if kind != _REQ:
                 if kind == _DRAIN:
                     raise Drained
+                if kind == frames.CREDENTIALS:
+                    context.renew(data[body:stop])
                 at = stop  # the end of a request that was answered already
                 continue
             event = data[body:stop]
@@ -188,7 +190,9 @@ class Blocking:
                 stop = at + 16 + length
                 if stop > have:
                     break
-                if kind == frames.BODY:
+                if kind == frames.CREDENTIALS:
+                    context.renew(data[at + 16 + meta : stop])
+                elif kind == frames.BODY:
                     parts.append(data[at + 16 + meta : stop])
                     size += length - meta
                     if flags & frames.END:

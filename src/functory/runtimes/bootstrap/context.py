@@ -164,6 +164,24 @@ def set_facts(spec: dict[str, Any], note: Callable[[object], None]) -> None:
     _facts.note = note
 
 
+def renew(payload: bytes) -> None:
+    """Other credentials count from now on: for contexts that are made, and for what reads the environment."""
+    told: dict[str, str] = json.loads(payload)
+    if _facts.get("accessKeyId"):
+        _facts.spec["context"].update(told)
+        setattr(Context, "credentials", _credentials())  # noqa: B010 - a descriptor until it is first read
+    for name, variable in _VARIABLES.items():
+        if variable in os.environ:
+            os.environ[variable] = told[name]
+
+
+_VARIABLES = {
+    "accessKeyId": "ALIBABA_CLOUD_ACCESS_KEY_ID",
+    "accessKeySecret": "ALIBABA_CLOUD_ACCESS_KEY_SECRET",
+    "securityToken": "ALIBABA_CLOUD_SECURITY_TOKEN",
+}
+
+
 def _number(text: str, default: int) -> int:
     return int(text) if text.isdigit() else default
 

@@ -16,7 +16,7 @@ from collections import deque
 from time import perf_counter_ns
 from types import coroutine
 
-from . import blocking, fault, frames, heap, instance, output
+from . import blocking, context, fault, frames, heap, instance, output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -168,6 +168,8 @@ class Coroutines:
                 carrier = self._open.get(stream)
                 if carrier is not None:
                     carrier.task.cancel()
+            elif kind == frames.CREDENTIALS:
+                context.renew(request[4])
             else:
                 self._draining = True
         if self._out:

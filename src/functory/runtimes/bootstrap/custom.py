@@ -211,6 +211,8 @@ class Supervisor:
                 self._speaker.begin(request)
             elif kind == frames.DRAIN:
                 self._drain(aux)
+            elif kind == frames.CREDENTIALS:
+                self._headers.renew(event)
             elif self._speaker is not None:
                 self._speaker.cancel(stream)
 

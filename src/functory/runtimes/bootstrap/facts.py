@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 from . import frames, messages
@@ -41,6 +42,18 @@ class Headers:
     """The headers of one function, made once as bytes."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
+        self._spec = spec
+        self.constant = b""
+        self._make()
+
+    def renew(self, payload: bytes) -> None:
+        """Other credentials count from now on."""
+        if self._spec["context"].get("accessKeyId"):
+            self._spec["context"].update(json.loads(payload))
+            self._make()
+
+    def _make(self) -> None:
+        spec = self._spec
         context = spec["context"]
         self._timeout = context.get("timeout", "0")
         named = {

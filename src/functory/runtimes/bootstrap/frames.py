@@ -15,7 +15,7 @@ PIECE_BYTES = 65536
 NOTE_BYTES = 4096
 MAX_FRAME_BYTES = 1 << 20
 
-HELLO, REQ, RESP, BODY, ERROR, CANCEL, LOG, DRAIN, NOTE = 0, 1, 2, 3, 5, 6, 9, 10, 13
+HELLO, REQ, RESP, BODY, ERROR, CANCEL, LOG, DRAIN, NOTE, CREDENTIALS = 0, 1, 2, 3, 5, 6, 9, 10, 13, 14
 END, META, RAW_LOG = 1, 4, 16
 E_HANDLER, E_UNHANDLED, E_INIT, E_MEMORY, E_TOO_LARGE, E_HANDLED = 1, 2, 3, 4, 5, 6
 
@@ -104,7 +104,8 @@ class Inbox:
         self._open: dict[int, tuple[int, bytes, list[bytes], int]] = {}
 
     def feed(self, data: bytes) -> list[tuple[int, int, int, bytes, bytes, int]]:
-        """`(type, stream, flags, meta, payload, aux)` for each REQ that is whole now, and for CANCEL and DRAIN."""
+        """`(type, stream, flags, meta, payload, aux)` for each REQ that is whole now, and for what else concerns the
+        instance or an open request."""
         if self._rest:
             data = self._rest + data
         at, size = 0, len(data)
@@ -115,7 +116,7 @@ class Inbox:
             if stop > size:
                 break
             body = at + 16 + meta
-            if (kind == REQ and flags & END) or kind in (CANCEL, DRAIN):
+            if (kind == REQ and flags & END) or kind in (CANCEL, DRAIN, CREDENTIALS):
                 found.append((kind, stream, flags, data[at + 16 : body], data[body:stop], aux))
             elif kind == REQ:
                 self._open[stream] = (flags, data[at + 16 : body], [data[body:stop]], aux)

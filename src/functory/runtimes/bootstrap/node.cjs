@@ -17,7 +17,7 @@ const PROTOCOL = 1
 const HEADER_BYTES = 16
 const INLINE_BYTES = 65536
 const PIECE_BYTES = 65536
-const [HELLO, REQ, RESP, BODY, ERROR, CANCEL, LOG, DRAIN, NOTE] = [0, 1, 2, 3, 5, 6, 9, 10, 13]
+const [HELLO, REQ, RESP, BODY, ERROR, CANCEL, LOG, DRAIN, NOTE, CREDENTIALS] = [0, 1, 2, 3, 5, 6, 9, 10, 13, 14]
 const [END, META, RAW_LOG] = [1, 4, 16]
 const [E_HANDLER, E_UNHANDLED, E_INIT, E_TOO_LARGE, E_HANDLED] = [1, 2, 3, 5, 6]
 const [REQUEST_FD, REPLY_FD, SPEC_FD] = [3, 4, 5]
@@ -403,6 +403,12 @@ const isStream = result => result !== null && typeof result === 'object' &&
 
 const isGenerator = result => typeof result[Symbol.iterator] === 'function' && typeof result.next === 'function'
 
+const VARIABLES = {
+  accessKeyId: 'ALIBABA_CLOUD_ACCESS_KEY_ID',
+  accessKeySecret: 'ALIBABA_CLOUD_ACCESS_KEY_SECRET',
+  securityToken: 'ALIBABA_CLOUD_SECURITY_TOKEN'
+}
+
 class Instance {
   constructor (spec, handler, preStop) {
     this.handler = handler
@@ -435,7 +441,16 @@ class Instance {
   take (kind, stream, flags, aux, meta, payload) {
     if (kind === REQ) this.begin(stream, flags, meta, payload)
     else if (kind === DRAIN) this.drain()
+    else if (kind === CREDENTIALS) this.renew(JSON.parse(payload.utf8Slice()))
     else if (kind === CANCEL) this.open.get(stream)?.cancel?.()
+  }
+
+  // Other credentials count from now on: for contexts that are made, and for what reads the environment.
+  renew (told) {
+    if (this.constants.credentials.accessKeyId) this.constants = { ...this.constants, credentials: told }
+    for (const [name, variable] of Object.entries(VARIABLES)) {
+      if (process.env[variable] !== undefined) process.env[variable] = told[name]
+    }
   }
 
   begin (stream, flags, meta, event) {

@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from time import perf_counter_ns
 
-from . import blocking, fault, frames, heap, instance, output
+from . import blocking, context, fault, frames, heap, instance, output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ class Threads:
             for request in self._inbox.feed(data):
                 if request[0] == frames.REQ:
                     self._ready.append(request)
+                elif request[0] == frames.CREDENTIALS:
+                    context.renew(request[4])
                 elif request[0] == frames.DRAIN:
                     self._draining = True
         return self._ready.popleft() if self._ready else None
@@ -94,8 +96,8 @@ class Threads:
         raw = blocking.RawFlag()
         began = perf_counter_ns()
         try:
-            context = log.context = self._of.context_for(flags, meta)
-            buffers = self._run(stream, event, context, began, log, raw)
+            about = log.context = self._of.context_for(flags, meta)
+            buffers = self._run(stream, event, about, began, log, raw)
         except SystemExit:
             raise
         except BaseException as failure:

@@ -15,6 +15,7 @@ from functory.store.aliases import Aliases
 from functory.store.cipher import Cipher
 from functory.store.configs import Configs
 from functory.store.layer_versions import LayerVersions
+from functory.store.roles import Roles
 from functory.store.sqlite import connect
 from functory.store.sqlite.audit import SqliteAudit
 from functory.store.sqlite.domains import SqliteDomains
@@ -57,6 +58,7 @@ class SqliteStore:
         self.scalings = Configs(runs, parts.SCALING, ScalingConfig, errors.ScalingConfigNotFound)
         self.layer_versions = LayerVersions(runs)
         self.accounts = Accounts(runs)
+        self.roles = Roles(runs)
         self.audit = SqliteAudit(self._writer, self._readers)
 
     async def start(self) -> None:

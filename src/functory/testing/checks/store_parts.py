@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from msgspec import structs
+
 from functory.lifecycle import running
 from functory.model import errors
-from functory.model.account import Account
+from functory.model.account import Account, Scope
 from functory.model.audit import AuditEvent
 from functory.model.layer import LayerVersion
 from functory.model.limits import ConcurrencyConfig, ProvisionConfig
+from functory.model.role import Role
 from functory.model.task import AsyncConfig
 from functory.model.version import Alias, Version
 from functory.store import parts
@@ -235,6 +238,27 @@ async def accounts_and_keys_come_and_go(make: MakeStore) -> None:
         assert list(await store.keys.all()) == []
 
 
+async def of_changes_of_a_role_one_wins(make: MakeStore) -> None:
+    async with running(store := make()):
+        role = Role(account_id="1", name="r", role_id="a", scopes=(Scope.READ,), created_at_ms=0, modified_at_ms=0)
+        await samples.raises(errors.RoleNotFound, store.roles.get("1", "r"))
+        await store.roles.create(role)
+        await store.roles.create(structs.replace(role, account_id="2"))
+        await samples.raises(errors.RoleAlreadyExists, store.roles.create(role))
+        second = structs.replace(role, scopes=(Scope.ADMIN, Scope.READ), functions=("f",), epoch=2)
+        await store.roles.replace(second)
+        await samples.raises(errors.ConcurrentUpdate, store.roles.replace(second))
+        await samples.raises(
+            errors.ConcurrentUpdate, store.roles.replace(structs.replace(second, epoch=3, role_id="b"))
+        )
+        assert await store.roles.get("1", "r") == second
+        assert [(one.account_id, one.name) for one in await store.roles.all()] == [("1", "r"), ("2", "r")]
+        await samples.raises(errors.ConcurrentUpdate, store.roles.delete("1", "r", 1))
+        assert await store.roles.delete("1", "r", 2) == second
+        await samples.raises(errors.RoleNotFound, store.roles.delete("1", "r", 2))
+        assert [one.account_id for one in await store.roles.all()] == ["2"]
+
+
 async def events_are_listed_newest_first_by_account(make: MakeStore) -> None:
     async with running(store := make()):
         await store.audit.append([event(n, changes=n % 2 == 0) for n in range(4)])
@@ -265,6 +289,7 @@ CHECKS: tuple[Check, ...] = (
     all_that_belongs_to_a_function_goes_with_it,
     layers_are_numbered_and_their_numbers_not_given_again,
     accounts_and_keys_come_and_go,
+    of_changes_of_a_role_one_wins,
     events_are_listed_newest_first_by_account,
     logs_of_a_name_are_each_accounts_own,
 )
