@@ -82,6 +82,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     idle_timeout_s: Annotated[
         float, rules.duration(0.1, 86400, "A connection without a request is kept this long.")
     ] = 75
+    websocket_idle_s: Annotated[
+        float, rules.duration(0.1, 86400, "A WebSocket without a byte in either direction is closed after this.")
+    ] = 600
     connections_max: Annotated[int, rules.count(1, 1_000_000, "Open client connections; more are refused.")] = 10_000
 
     # Concurrency

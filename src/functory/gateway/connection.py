@@ -1,6 +1,7 @@
 """One client connection: bytes in, one request at a time, bounded in size and time.
 
     HEAD ──whole head──→ BODY ──whole body──→ BUSY ──answered──→ HEAD …        any ──→ CLOSED
+                                                └──upgraded──→ TUNNEL
 
 Requests that arrive while one is answered wait in a bounded buffer (pipelining keeps its order); a client that sends
 more than that is not read from. Times are kept by the server's sweep: a request only notes when it would be late.
@@ -24,6 +25,7 @@ from functory.gateway.calls import Calls
 from functory.gateway.head import BadHead, Head
 from functory.gateway.http_trigger import HttpTriggers
 from functory.gateway.targets import Targets
+from functory.gateway.tunnel import Tunnel
 from functory.model import errors
 from functory.model.invocation import Outcome, ReplyStream, Sink
 from functory.web import tls
@@ -43,6 +45,7 @@ class Phase(IntEnum):
     BODY = 1  #: takes a request body
     BUSY = 2  #: a request is being answered
     CLOSED = 3
+    TUNNEL = 4  #: upgraded: bytes both ways
 
 
 class Host(Protocol):
@@ -60,6 +63,7 @@ class Host(Protocol):
     head_timeout_ns: int
     body_timeout_ns: int
     idle_late_ns: int
+    tunnel_idle_ns: int
     small_max: int
 
     def joined(self, connection: Connection) -> None:
@@ -90,6 +94,7 @@ class Connection(asyncio.Protocol):
         "_server",
         "_stream",
         "_transport",
+        "_tunnel",
         "_unread",
         "_waiting",
         "keep_alive",
@@ -115,6 +120,7 @@ class Connection(asyncio.Protocol):
         self._chunks: _Chunks | None = None
         self._stream: _StreamSink | None = None
         self._asgi: AsgiCall | None = None
+        self._tunnel: Tunnel | None = None
         self._paused = False
         self._unread = False
         self.keep_alive = True
@@ -139,17 +145,23 @@ class Connection(asyncio.Protocol):
             self._stream.client_gone()
         if self._asgi is not None:
             self._asgi.client_gone()
+        if self._tunnel is not None:
+            self._tunnel.client_gone()
         self._let_write()
 
     def pause_writing(self) -> None:
         self._paused = True
         if self._stream is not None:
             self._stream.source.pause()
+        elif self._tunnel is not None:
+            self._tunnel.stream.pause()
 
     def resume_writing(self) -> None:
         self._paused = False
         if self._stream is not None:
             self._stream.source.resume()
+        elif self._tunnel is not None:
+            self._tunnel.stream.resume()
         self._let_write()
 
     def _let_write(self) -> None:
@@ -169,6 +181,16 @@ class Connection(asyncio.Protocol):
             self._waiting += data
             if len(self._waiting) > _WAITING_MAX and self._transport is not None:
                 self._transport.pause_reading()
+        elif phase is Phase.TUNNEL and self._tunnel is not None:
+            self.late_ns = self._server.now_ns() + self._server.tunnel_idle_ns
+            self._tunnel.take(data)
+
+    def eof_received(self) -> bool:
+        """The client sends no more; whether the connection stays open for what it still reads."""
+        if self.phase is not Phase.TUNNEL or self._tunnel is None or self._secure:
+            return False  # TLS has no half-closed connections
+        self._tunnel.client_ended()
+        return True
 
     def _take_head(self, data: bytes) -> None:
         head = self._last
@@ -372,6 +394,40 @@ class Connection(asyncio.Protocol):
         if self.phase is Phase.HEAD and self._waiting:
             data, self._waiting = self._waiting, b""
             self._take_head(data)
+
+    # --- upgraded (tunnel.Line) ---------------------------------------------------------------------------------------
+
+    def switch(self, head: bytes, tunnel: Tunnel) -> None:
+        if self._transport is None:
+            tunnel.client_gone()
+            return
+        self.phase, self.keep_alive, self._tunnel = Phase.TUNNEL, False, tunnel
+        self.tunnel_write(head)
+        if self._paused:
+            tunnel.stream.pause()
+        self._transport.resume_reading()
+        early, self._waiting = self._waiting, b""
+        if early:
+            tunnel.take(early)
+
+    def tunnel_write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self.late_ns = self._server.now_ns() + self._server.tunnel_idle_ns
+            self._transport.write(data)
+
+    def tunnel_end(self) -> None:
+        self._tunnel = None
+        if self._transport is not None:
+            self.phase = Phase.CLOSED
+            self.late_ns = self._server.now_ns() + self._server.body_timeout_ns
+            self._transport.close()
+
+    def hold(self, held: bool) -> None:
+        if self._transport is not None:
+            if held:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
 
     def abort(self) -> None:
         """Ends the connection at once."""

@@ -69,6 +69,7 @@ class Head:
         "sticky",
         "target",
         "trace_parent",
+        "upgrade",
         "version",
     )
 
@@ -94,6 +95,8 @@ class Head:
         self.sticky = b""
         """What an alias of two versions chooses by (`x-fc-canary-key`)."""
         self.trace_parent = ""
+        self.upgrade = False
+        """The client offers to go on as a WebSocket."""
         self.principal: Principal | None = None
         """Who a call token in this head belongs to, once checked."""
         self.principal_generation = -1
@@ -161,6 +164,7 @@ def _check(head: Head) -> None:
     if not head.target.startswith(b"/") and head.target != b"*":
         raise BadHead(400, "the request target must start with '/'")
     hosts = lengths = 0
+    offered = wanted = False
     for name, value in head.headers:
         if len(name) + len(value) > HEADER_MAX_BYTES:
             raise BadHead(431, f"header {name[:40].decode('latin-1')} is longer than {HEADER_MAX_BYTES} bytes")
@@ -183,12 +187,18 @@ def _check(head: Head) -> None:
         elif name == b"connection":
             options = [option.strip() for option in value.lower().split(b",")]
             head.keep_alive = b"close" not in options and (head.keep_alive or b"keep-alive" in options)
+            offered = b"upgrade" in options
+        elif name == b"upgrade":
+            wanted = value.strip().lower() == b"websocket"
     if hosts > 1 or (hosts == 0 and head.version == "1.1"):
         raise BadHead(400, "exactly one Host header is needed")
     if lengths > 1 or (lengths and head.chunked):
         raise BadHead(400, "Content-Length is doubled or stands beside Transfer-Encoding")
     if head.chunked and head.version == "1.0":
         raise BadHead(400, "HTTP/1.0 has no Transfer-Encoding")
+    # Other offers may be ignored (h2c), and so may one with a body, which would stand before the other protocol.
+    bare = head.method == "GET" and not head.chunked and not head.content_length
+    head.upgrade = offered and wanted and bare and head.version == "1.1"
 
 
 def _call_target(head: Head) -> CallTarget | None:

@@ -96,6 +96,20 @@ def head_of_stream(piece: bytes) -> Answer | None:
         raise BadAnswer(f"what the function yielded first is not the head of an HTTP answer: {wrong}") from None
 
 
+def switching(piece: bytes) -> bytes | None:
+    """The header lines with which a stream's first piece takes up an upgrade; None if it is another answer.
+
+    Those of the new protocol are the function's; which protocol it is, the platform says.
+    """
+    try:
+        told = _decode(piece)
+        if told.status_code != 101:
+            return None
+        return b"upgrade: websocket\r\nconnection: Upgrade\r\n" + _lines(told.headers or {}, b"")
+    except (msgspec.DecodeError, BadAnswer, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def of_failure(outcome: Outcome, request_id: str) -> Answer:
     """The answer for a function that failed."""
     try:

@@ -20,6 +20,7 @@ from functory.gateway.body import FileBody
 from functory.gateway.head import Head
 from functory.gateway.http_answer import Answer, BadAnswer
 from functory.gateway.targets import Bound, Target
+from functory.gateway.tunnel import Handshake, Line
 from functory.model import errors
 from functory.model.account import Scope
 from functory.model.invocation import Invocation, Invoke, Kind, Outcome, ReplyStream, Sink
@@ -34,7 +35,7 @@ _BAD_ANSWER = "BadResponse"
 _NO_BODY = (204, 304)
 
 
-class Client(Protocol):
+class Client(Line, Protocol):
     """The connection that an answer goes to."""
 
     peer: str
@@ -63,7 +64,9 @@ class HttpTriggers:
         keys: Keys,
         folder: str,
         sessions: Sessions = NO_SESSIONS,
+        takes_upgrades: Callable[[str, str, str], None] = lambda _account, _name, _qualifier: None,
     ) -> None:
+        """`takes_upgrades`: raises why a function cannot serve WebSockets, by account, name and qualifier."""
         self._invoke = invoke
         self._clock = clock
         self._now = clock.monotonic_ns
@@ -71,6 +74,7 @@ class HttpTriggers:
         self._keys = keys
         self._sessions = sessions
         self._folder = folder
+        self._takes_upgrades = takes_upgrades
         self._stamp = event_json.Stamp()
         self._running: set[asyncio.Task[None]] = set()
 
@@ -113,6 +117,8 @@ class HttpTriggers:
             self._check_signature(head, target)
         elif target.auth is AuthKind.JWT:
             self._check_token(client, head, bound, target)
+        if head.upgrade:
+            self._takes_upgrades(target.account_id, target.function_name, target.qualifier)
         if not bound.before:
             event_json.prepare(bound, head, client.peer, target.jwt, None)
         return True
@@ -157,6 +163,7 @@ class HttpTriggers:
             accepted_ns=self._now(),
             trace_parent=head.trace_parent,
             sticky=head.sticky,
+            upgrade=head.upgrade,
         )
         pending = self._invoke(invocation)
         if pending.outcome is not None:
@@ -199,7 +206,10 @@ class HttpTriggers:
         if refusal is not None:
             self._refuse(client, head, bound, refusal, request_id)
         elif stream is not None:
-            stream.start(_Peek(self, client, head, bound, request_id, stream))
+            sink: Sink = _Peek(self, client, head, bound, request_id, stream)
+            if outcome.two_way is not None:
+                sink = Handshake(client, outcome.two_way, request_id, sink)
+            stream.start(sink)
         elif outcome.error_type:
             self.send(client, head, http_answer.of_failure(outcome, request_id), request_id, bound.cors_lines)
         else:

@@ -38,6 +38,8 @@ class GatewayConfig(msgspec.Struct, frozen=True, kw_only=True):
     body_timeout_s: float = 60.0
     """Without a byte."""
     idle_timeout_s: float = 75.0
+    websocket_idle_s: float = 600.0
+    """Without a byte in either direction."""
     connections_max: int = 10_000
     grace_s: float = 10.0
     """At stop: how long answers may take."""
@@ -68,6 +70,7 @@ class Gateway:
         self.stopping = False
         self.head_timeout_ns = int(config.header_timeout_s * 1e9)
         self.body_timeout_ns = int(config.body_timeout_s * 1e9)
+        self.tunnel_idle_ns = int(config.websocket_idle_s * 1e9)
         self.idle_late_ns = 0
         """When a connection that falls idle now is too old; refreshed by the sweep, so that answers need no clock."""
         self.small_max = min(config.body_max_bytes, config.body.spill_bytes)

@@ -25,10 +25,12 @@ class Reply:
         "_sink",
         "_size",
         "complete",
+        "most_bytes",
         "received_bytes",
     )
 
-    def __init__(self, channel: Channel, *, size_bytes: int | None, exclusive: bool) -> None:
+    def __init__(self, channel: Channel, *, size_bytes: int | None, exclusive: bool, most_bytes: int) -> None:
+        """`most_bytes`: where no length is announced, how long it may become."""
         self._channel = channel
         self._size = size_bytes
         self._exclusive = exclusive
@@ -38,6 +40,8 @@ class Reply:
         self._cancelled = False
         self.complete: bool | None = None
         """None while bytes may come; then whether the reply was whole."""
+        self.most_bytes = most_bytes if size_bytes is None else size_bytes
+        """An instance that sends more than this breaks the protocol."""
         self.received_bytes = 0
 
     @property

@@ -29,6 +29,8 @@ def send(channel: Channel, stream: int, invocation: Invocation, left_ms: int, *,
         facts = {"attempt": invocation.attempt, "traceParent": invocation.trace_parent}
         if tell_kind:
             facts["http"] = invocation.kind is Kind.HTTP
+            if invocation.upgrade:
+                facts["upgrade"] = True
         meta += b"\0" + msgspec.json.encode(facts)
     payload = invocation.payload
     if invocation.body is not None:

@@ -14,6 +14,7 @@ import msgspec
 from functory.clock import Clock
 from functory.instances import failures, request
 from functory.instances.channel import Channel
+from functory.instances.duplex import Duplex
 from functory.instances.logbuffer import LogBuffer
 from functory.instances.memory import Meter
 from functory.instances.output import Output
@@ -26,6 +27,7 @@ from functory.runtimes import wire
 _RESP, _BODY, _ERROR = int(wire.Type.RESP), int(wire.Type.BODY), int(wire.Type.ERROR)
 _LOG, _HELLO, _NOTE = int(wire.Type.LOG), int(wire.Type.HELLO), int(wire.Type.NOTE)
 _END, _RAW_LOG = int(wire.Flag.END), int(wire.Flag.RAW_LOG)
+_CREDIT, _TWO_WAY = int(wire.Type.CREDIT), int(wire.Flag.TWO_WAY)
 _STREAMS = 1 << 32
 SHORT_REST_NS = 1_000_000
 """What is used in so short a rest between two calls is the end of the one before; not worth a look of its own."""
@@ -166,13 +168,15 @@ class Work:
                 del self.calls[stream]
                 self._finished.append((call, Status.OK, "", payload))
             else:
-                self._begin_reply(call, meta, payload)
+                self._begin_reply(stream, call, flags, meta, payload)
         elif kind == _LOG:
             self._printed(self.calls.get(stream), payload)
         elif kind == _BODY:
             self._more(stream, flags, payload)
         elif kind == _ERROR:
             self._error(stream, flags, aux, payload)
+        elif kind == _CREDIT:
+            self._credited(stream, aux)
         elif kind == _NOTE:
             self._noted(self.calls.get(stream), payload)
         elif kind != _HELLO or not self._host.greeted(meta):
@@ -251,13 +255,18 @@ class Work:
 
     # --- replies in pieces --------------------------------------------------------------------------------------------
 
-    def _begin_reply(self, call: Call, meta: bytes, payload: bytes) -> None:
+    def _begin_reply(self, stream: int, call: Call, flags: int, meta: bytes, payload: bytes) -> None:
         size = int.from_bytes(meta, "little") if len(meta) == 8 else None
         if size is not None and size > self._limits.reply_max_bytes:
             self._host.broken(f"an answer of {size} bytes")
             return
-        call.reply = Reply(self._channel, size_bytes=size, exclusive=self._exclusive)
-        call.outcome = Outcome(status=Status.OK, stream=call.reply)
+        most_bytes = self._limits.reply_max_bytes
+        if flags & _TWO_WAY and call.invocation.upgrade:
+            two_way = call.reply = Duplex(self._channel, stream, len(payload))
+            call.outcome = Outcome(status=Status.OK, stream=two_way, two_way=two_way)
+        else:
+            call.reply = Reply(self._channel, size_bytes=size, exclusive=self._exclusive, most_bytes=most_bytes)
+            call.outcome = Outcome(status=Status.OK, stream=call.reply)
         now = self._now()
         self._share(now, len(self.calls))
         self._measure(call, call.outcome, now)
@@ -274,11 +283,17 @@ class Work:
         reply = call.reply
         reply.feed(payload)
         size = reply.size_bytes
-        if reply.received_bytes > (self._limits.reply_max_bytes if size is None else size):
+        if reply.received_bytes > reply.most_bytes:
             self._host.broken("an answer longer than announced or allowed")
         elif flags & _END:
             del self.calls[stream]
             self._end_reply(call, complete=size is None or reply.received_bytes == size)
+
+    def _credited(self, stream: int, more_bytes: int) -> None:
+        """The instance has passed on what the client sent. Credit for what is not two-way, or over, is for nobody."""
+        call = self.calls.get(stream)
+        if call is not None and isinstance(call.reply, Duplex):
+            call.reply.credit(more_bytes)
 
     def _end_reply(self, call: Call, *, complete: bool, failure: Outcome | None = None) -> None:
         """A streamed reply is over: its outcome gets its final usage."""
@@ -288,6 +303,8 @@ class Work:
         self._share(now, len(self.calls) + 1)
         self._measure(call, call.outcome, now)
         call.outcome.reply_bytes = call.reply.received_bytes
+        if isinstance(call.reply, Duplex):
+            call.outcome.received_bytes = call.reply.sent_bytes
         if failure is not None:
             call.outcome.status, call.outcome.error_type = failure.status, failure.error_type
         self._host.released()

@@ -182,7 +182,7 @@ def _write(
             outcome.cpu_ns // 1000,
             outcome.cold,
             cost,
-            len(invocation.payload) if body is None else body.size_bytes,
+            (len(invocation.payload) if body is None else body.size_bytes) + outcome.received_bytes,
             outcome.reply_bytes,
             invocation.trace_parent,
             outcome.mode,

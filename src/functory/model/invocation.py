@@ -116,6 +116,23 @@ class ReplyStream(Protocol):
         """Call back once the reply is whole or broken off, and the outcome's usage is final."""
 
 
+class TwoWay(ReplyStream, Protocol):
+    """A stream that goes both ways: what an upgraded connection (WebSocket) carries, byte for byte."""
+
+    @property
+    def full(self) -> bool:
+        """The instance has not taken what it got: send no more before `on_room` is called."""
+
+    on_room: Callable[[], None] | None
+    """Called once there is room again."""
+
+    def send(self, data: bytes) -> None:
+        """The client's next bytes."""
+
+    def end_sending(self) -> None:
+        """The client sends no more, and may still read."""
+
+
 class Invocation(msgspec.Struct, kw_only=True):
     """One request to run a function, whatever it came from.
 
@@ -142,6 +159,8 @@ class Invocation(msgspec.Struct, kw_only=True):
     """The revision to run; bound by `route`."""
     sticky: bytes = b""
     """Calls of an alias with the same text here go to the same version (`x-fc-canary-key`); empty = by chance."""
+    upgrade: bool = False
+    """The client wants to go on in both directions (WebSocket), if the function does."""
     on_note: Callable[[bytes], None] | None = None
     """Told what the function says of how far it is, unchecked, as often as it says it."""
 
@@ -154,6 +173,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     """The answer, or the error JSON `{errorMessage, errorType, stackTrace}`."""
     stream: ReplyStream | None = None
     """Set where the answer is still flowing; `payload` is empty then, and the usage is final only at its end."""
+    two_way: TwoWay | None = None
+    """The same stream, where the function has taken up the client's wish to go on in both directions."""
     error_type: str = ""
     """`x-fc-error-type`: UnhandledInvocationError, FunctionTimeout, …; empty if it went well."""
     message: str = ""
@@ -166,6 +187,8 @@ class Outcome(msgspec.Struct, kw_only=True):
     """Set if the invocation had to wait for an instance to be made."""
     reply_bytes: int = 0
     """Length of the answer; for a stream, known at its end."""
+    received_bytes: int = 0
+    """What the caller sent after its request, on a two-way stream."""
     queued_ns: int = 0
     """From acceptance to the start on an instance."""
     duration_ns: int = 0

@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable
 from functory.clock import Clock
 from functory.config import Settings
 from functory.gateway.targets import Targets
+from functory.invoke.route import Routes
 from functory.model import errors
 from functory.model.domain import Domain
 from functory.model.function import Function
 from functory.model.trigger import Trigger
 from functory.observe.logs import fields
+from functory.runtimes import custom
 from functory.sources import timers
 from functory.store.base import Store
 from functory.tasks.accept import Submission
@@ -93,6 +95,16 @@ class Bindings:
             raise errors.FunctionNotEmpty(
                 f"function '{function.name}' still has triggers, '{found[0].name}' for one", hint="delete them first"
             )
+
+
+def check_upgrade(routes: Routes, account_id: str, name: str, qualifier: str) -> None:
+    """`InvalidArgument` if the function cannot serve WebSockets: only a server of its own can."""
+    function = routes.find(account_id, name, qualifier)
+    if function.runtime not in custom.NAMES:
+        raise errors.InvalidArgument(
+            f"function '{name}' runs {function.runtime}, which answers requests one by one; WebSockets are served by "
+            f"functions of the runtimes {', '.join(custom.NAMES)}"
+        )
 
 
 def _submitting(submit: Callable[[Submission], Awaitable[object]]) -> timers.Submit:

@@ -32,7 +32,7 @@ from functory.model import ids
 from functory.model.function import Function
 from functory.model.version import runs_alike
 from functory.node import configs
-from functory.node.bindings import Bindings
+from functory.node.bindings import Bindings, check_upgrade
 from functory.node.credentials import FunctionCredentials, RoleBook, credentials_of
 from functory.node.folder import Folder
 from functory.node.housekeeping import Housekeeping
@@ -247,6 +247,7 @@ class Node:
             keys=self.identity.find,
             sessions=sessions,
             folder=str(self._folder.tmp),
+            takes_upgrades=partial(check_upgrade, self.routes),
         )
         self.gateway = Gateway(
             calls=calls,

@@ -37,6 +37,7 @@ def gateway(settings: Settings, folder: Folder) -> GatewayConfig:
         header_timeout_s=settings.header_timeout_s,
         body_timeout_s=settings.body_timeout_s,
         idle_timeout_s=settings.idle_timeout_s,
+        websocket_idle_s=settings.websocket_idle_s,
         connections_max=settings.connections_max,
         grace_s=settings.shutdown_grace_s,
         body=BodyConfig(

@@ -10,10 +10,11 @@ numbers (it imports nothing of ours); a test compares them.
 
 What the node sends
     REQ     a request. meta = request id (ASCII), then, if flag META is set, a NUL and a JSON object
-            {"attempt": int, "traceParent": str, "http": bool}; http (told to programs only) = it came from an HTTP
-            trigger; aux = milliseconds left. Whole payload in this frame if it is at most INLINE_BYTES and flag END is
-            set; otherwise the payload is the first piece and BODY frames follow, the last with END. An instance that
-            runs one request at a time reads them in order.
+            {"attempt": int, "traceParent": str, "http": bool, "upgrade": bool}; http (told to programs only) = it came
+            from an HTTP trigger, upgrade = its client wants to go on in both directions (WebSocket); aux = milliseconds
+            left. Whole payload in this frame if it is at most INLINE_BYTES and flag END is set; otherwise the payload
+            is the first piece and BODY frames follow, the last with END. An instance that runs one request at a time
+            reads them in order.
     CANCEL  the caller of `stream` is gone; an instance may stop early, and still answers.
     CREDENTIALS  stream 0: payload = JSON {"accessKeyId", "accessKeySecret", "securityToken"}: the function's temporary
             credentials from now on.
@@ -28,8 +29,13 @@ What an instance sends
     ERROR   the function failed: payload = error JSON; aux = an `ErrorCode`. Always END. On stream 0 before HELLO:
             the code could not be loaded or the initializer failed (ErrorCode INIT or HANDLER).
     BODY    more of a RESP, at most PIECE_BYTES; END on the last.
+    CREDIT  both ways, on a stream that is two-way: aux = so many bytes more may be sent.
     LOG     text printed during `stream` (0: outside any request). Never END.
     NOTE    how far `stream` is: payload = JSON of at most NOTE_BYTES. Never END; for a request that is over, ignored.
+
+Flag TWO_WAY on a RESP without END, only if the request said upgrade: from now on BODY frames go both ways, as bytes of
+one connection. Each side begins with WINDOW_BYTES to send, and gets more by CREDIT once the other has passed them on,
+so that a slow end is waited for without stopping the channel. END = that side sends no more; the instance's ends all.
 
 Flag RAW_LOG on RESP and ERROR: something was written to the raw descriptors 1 or 2 during the request and may still lie
 in the log pipe; the node reads that first, so that the lines go to the right request.
@@ -51,6 +57,8 @@ INLINE_BYTES = 65536
 """A payload up to this size travels in its REQ or RESP frame."""
 PIECE_BYTES = 65536
 """The most one BODY frame carries."""
+WINDOW_BYTES = 262144
+"""What either side of a two-way stream may send before it is given credit."""
 NOTE_BYTES = 4096
 """The longest payload of a NOTE; a longer one is ignored."""
 MAX_FRAME_BYTES = 1 << 20
@@ -66,6 +74,7 @@ class Type(IntEnum):
     BODY = 3
     ERROR = 5
     CANCEL = 6
+    CREDIT = 7
     LOG = 9
     DRAIN = 10
     NOTE = 13
@@ -78,6 +87,7 @@ class Flag(IntFlag):
     END = 1
     META = 4
     RAW_LOG = 16
+    TWO_WAY = 32
 
 
 class ErrorCode(IntEnum):

@@ -14,7 +14,7 @@ import os
 import socket
 from time import perf_counter_ns
 
-from . import backend, child, facts, frames, listening, loop, runtime_api, speakers
+from . import backend, child, facts, frames, listening, loop, runtime_api, speakers, tunnel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,12 +51,13 @@ class Supervisor:
         self._pipe = pipe
         self._began_ns = perf_counter_ns()
         self._loop = loop.Loop()
-        self._inbox = frames.Inbox()
+        self._inbox = frames.Inbox((frames.BODY, frames.CREDIT))
         self._headers = facts.Headers(spec)
         self._printed = child.Printed(self._loop, pipe)
         self._answers = speakers.Answers(pipe, self._printed, self._answered)
         self._api = runtime_api.RuntimeApi(self._loop, self._asks_for_events, self._api_answered)
         self._by_api = speakers.ApiSpeaker(self._api, self._headers, self._answers, spec["instance_id"])
+        self._tunnels = tunnel.Tunnels(self._loop, self._answers)
         self._speaker: speakers.Speaker | None = None
         self._child: child.Child | None = None
         self._health: Health | None = None
@@ -145,7 +146,7 @@ class Supervisor:
     def _server_is_up(self) -> None:
         server = backend.Backend(self._loop, self._port)
         health = self._program["health"]
-        speaker = speakers.HttpSpeaker(server, self._headers, self._answers, self._spec["instance_id"])
+        speaker = speakers.HttpSpeaker(server, self._headers, self._answers, self._spec["instance_id"], self._tunnels)
         if health:
             self._health = Health(self._loop, server, health, self._unhealthy)
             self._health.wait(lambda: self._speaks(speaker))
@@ -213,7 +214,11 @@ class Supervisor:
                 self._drain(aux)
             elif kind == frames.CREDENTIALS:
                 self._headers.renew(event)
-            elif self._speaker is not None:
+            elif kind == frames.BODY:
+                self._tunnels.more(stream, event, last=bool(flags & frames.END))
+            elif kind == frames.CREDIT:
+                self._tunnels.credit(stream, aux)
+            elif self._speaker is not None and not self._tunnels.cancel(stream):
                 self._speaker.cancel(stream)
 
     def _answered(self, stream: int) -> None:

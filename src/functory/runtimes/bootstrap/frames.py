@@ -13,10 +13,12 @@ HEADER_BYTES = 16
 INLINE_BYTES = 65536
 PIECE_BYTES = 65536
 NOTE_BYTES = 4096
+WINDOW_BYTES = 262144
 MAX_FRAME_BYTES = 1 << 20
 
 HELLO, REQ, RESP, BODY, ERROR, CANCEL, LOG, DRAIN, NOTE, CREDENTIALS = 0, 1, 2, 3, 5, 6, 9, 10, 13, 14
-END, META, RAW_LOG = 1, 4, 16
+CREDIT = 7
+END, META, RAW_LOG, TWO_WAY = 1, 4, 16, 32
 E_HANDLER, E_UNHANDLED, E_INIT, E_MEMORY, E_TOO_LARGE, E_HANDLED = 1, 2, 3, 4, 5, 6
 
 REPLY_BYTES = 32 << 20
@@ -99,7 +101,9 @@ def answer(stream: int, flags: int, us: int, body: bytes | memoryview) -> list[b
 class Inbox:
     """Cuts what was read into whole requests, for modes in which several are open at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, others: tuple[int, ...] = ()) -> None:
+        """`others`: further types to pass on, BODY of streams that are no request in pieces for one."""
+        self._others = others
         self._rest = b""
         self._open: dict[int, tuple[int, bytes, list[bytes], int]] = {}
 
@@ -125,6 +129,8 @@ class Inbox:
                 if flags & END:
                     first, head, parts, left_ms = self._open.pop(stream)
                     found.append((REQ, stream, first, head, b"".join(parts), left_ms))
+            elif kind in self._others:
+                found.append((kind, stream, flags, data[at + 16 : body], data[body:stop], aux))
             at = stop
         self._rest = data[at:] if at < size else b""
         return found

@@ -75,7 +75,7 @@ class Message:
             self._rest = data
             return b""
         first, _, lines = data[:stop].decode("latin-1").partition("\r\n")
-        headers = _headers(lines)
+        headers = headers_of(lines)
         words = first.split(" ", 2)
         if len(words) < 2:
             raise Broken(f"{first[:80]!r} instead of a first line")
@@ -144,7 +144,8 @@ class Message:
         self._state = _CHUNK if self._missing else _TRAILER
 
 
-def _headers(lines: str) -> Headers:
+def headers_of(lines: str) -> Headers:
+    """Header lines by name in lower case; `Broken` for what is none."""
     found: Headers = {}
     for line in lines.split("\r\n"):
         name, colon, value = line.partition(":")

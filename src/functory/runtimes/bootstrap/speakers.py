@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Protocol
 
-    from . import child
+    from . import child, tunnel
 
     class Speaker(Protocol):
         """One of the two."""
@@ -64,6 +64,14 @@ class Answers:
         self._pipe.write(frames.frame(request.stream, frames.ERROR, frames.END, frames.E_UNHANDLED, b"", payload))
         self._on_answered(request.stream)
 
+    def begin_two_way(self, request: facts.Request, head: bytes) -> None:
+        """The answer's head; what follows are the bytes of a connection, both ways."""
+        self._pipe.write(frames.frame(request.stream, frames.RESP, frames.TWO_WAY, 0, b"", head))
+
+    def credit(self, request: facts.Request, count: int) -> None:
+        """So many bytes of the node's side were passed on."""
+        self._pipe.write(frames.frame(request.stream, frames.CREDIT, 0, count, b"", b""))
+
     def piece(self, request: facts.Request, data: bytes, *, first: bool, last: bool, length: int | None) -> None:
         """Some of an answer that flows."""
         if last:
@@ -85,8 +93,16 @@ class HttpSpeaker:
 
     mode = "http"
 
-    def __init__(self, server: backend.Backend, headers: facts.Headers, answers: Answers, name: str) -> None:
+    def __init__(
+        self,
+        server: backend.Backend,
+        headers: facts.Headers,
+        answers: Answers,
+        name: str,
+        tunnels: tunnel.Tunnels,
+    ) -> None:
         self._server = server
+        self._tunnels = tunnels
         self._headers = headers
         self._answers = answers
         self._name = name
@@ -103,9 +119,13 @@ class HttpSpeaker:
         self._open[request.stream] = (request, self._server.send(head, request.event, relay.news))
 
     def _begin_web(self, request: facts.Request) -> None:
-        asked = web.Asked(request.event)
+        upgrade = bool(request.facts.get("upgrade"))
+        asked = web.Asked(request.event, upgrade=upgrade)
         head = asked.head + self._headers.of_request(request) + b"x-fc-control-path: /http-invoke\r\n"
-        relay = _WebRelay(request, self._answers, lambda: self._open.pop(request.stream, None))
+        if upgrade:
+            self._tunnels.open(request, self._server.port, head, WebRelay(request, self._answers, lambda: None))
+            return
+        relay = WebRelay(request, self._answers, lambda: self._open.pop(request.stream, None))
         self._open[request.stream] = (request, self._server.send(head, asked.body, relay.news))
 
     def cancel(self, stream: int) -> None:
@@ -195,7 +215,7 @@ class _Relay:
             self._answers.error(self._request, as_error(self._error, why, kind))
 
 
-class _WebRelay:
+class WebRelay:
     """The answer to a request of an HTTP trigger: a head as the gateway takes it, then the body as it comes."""
 
     def __init__(self, request: facts.Request, answers: Answers, on_end: Callable[[], Any]) -> None:
@@ -247,6 +267,10 @@ class ApiSpeaker:
 
     def begin(self, request: facts.Request) -> None:
         """An event for whoever asks next."""
+        if request.facts.get("upgrade"):
+            why = "WebSockets need a server that listens; this program asks the runtime API for its events"
+            self._answers.error(request, error_json(why, "UpgradeNotSupported"))
+            return
         if request.name in self._open:
             # Two attempts at once: the program answers by this name, so the second needs one of its own.
             request.name += f"~{request.stream}"

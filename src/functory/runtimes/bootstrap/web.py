@@ -26,7 +26,7 @@ class Asked:
     The event holds the parameters by name, so those that came several times arrive joined by commas.
     """
 
-    def __init__(self, event: bytes) -> None:
+    def __init__(self, event: bytes, *, upgrade: bool = False) -> None:
         told: dict[str, Any] = json.loads(event)
         body = told["body"]
         self.body = base64.b64decode(body) if told["isBase64Encoded"] else body.encode()
@@ -37,7 +37,8 @@ class Asked:
             messages.header(name, value) for name, value in told["headers"].items() if name.lower() not in _FRAMING
         ]
         first = f"{method} {target} HTTP/1.1\r\n".encode("latin-1", "replace")
-        self.head = b"".join((first, *lines, b"content-length: %d\r\n" % len(self.body)))
+        last = b"connection: Upgrade\r\n" if upgrade else b"content-length: %d\r\n" % len(self.body)
+        self.head = b"".join((first, *lines, last))
 
 
 def head(status: int, headers: dict[str, str]) -> bytes:
