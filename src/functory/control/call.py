@@ -153,6 +153,14 @@ def check_match(call: Call, etag: str) -> None:
         raise errors.PreconditionFailed(f"If-Match {call.if_match[:64]} is not the current ETag {etag}")
 
 
+def fence(call: Call, epoch: int) -> int:
+    """The revision that a removal must find; 0 = any, where the caller has not said which.
+
+    A removal that lost the race is refused as its If-Match is then an old one: read it again and check.
+    """
+    return epoch if call.if_match not in ("", "*") else 0
+
+
 def no_content() -> Response:
     """204: it is done and there is nothing to say."""
     return Response(None, 204)

@@ -66,12 +66,16 @@ class Aliases:
 
         return await self._runs.look(work)
 
-    async def delete(self, account_id: str, function: str, name: str) -> Alias:
-        """Removes it and its configurations; `ProvisionConfigExist` while instances are kept ready for it."""
+    async def delete(self, account_id: str, function: str, name: str, *, epoch: int = 0) -> Alias:
+        """Removes it and its configurations; `ProvisionConfigExist` while instances are kept ready for it.
+
+        `ConcurrentUpdate` if it has another `epoch` (0 = any).
+        """
         parts.check_name(account_id, function)
 
         def work(rows: Rows) -> Alias:
             alias = _get(rows, account_id, function, name)
+            rules.check_epoch(alias.epoch, epoch, f"alias '{name}'")
             parts.refuse_provisioned(rows, account_id, function, name)
             for kind in parts.QUALIFIED:
                 rows.delete(kind, account_id, function, name)

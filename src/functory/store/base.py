@@ -49,8 +49,8 @@ class Functions(Protocol):
         `FunctionNotFound` if it is gone, `ConcurrentUpdate` if the stored epoch or function_id is another.
         """
 
-    async def delete(self, account_id: str, name: str) -> Function:
-        """Removes it and answers what it was; `FunctionNotFound`."""
+    async def delete(self, account_id: str, name: str, *, epoch: int = 0) -> Function:
+        """Removes it and answers what it was; `FunctionNotFound`, `ConcurrentUpdate` if not at `epoch` (0 = any)."""
 
     async def get(self, account_id: str, name: str) -> Function:
         """The current revision; `FunctionNotFound`."""
@@ -154,8 +154,8 @@ class Triggers(Protocol):
         `TriggerNotFound`, `ConcurrentUpdate`, `TriggerAlreadyExists` (as at `create`).
         """
 
-    async def delete(self, account_id: str, function_name: str, name: str) -> Trigger:
-        """Removes it and answers what it was; `TriggerNotFound`."""
+    async def delete(self, account_id: str, function_name: str, name: str, *, epoch: int = 0) -> Trigger:
+        """Removes it and answers what it was; `TriggerNotFound`, `ConcurrentUpdate` if not at `epoch` (0 = any)."""
 
     async def get(self, account_id: str, function_name: str, name: str) -> Trigger:
         """The current revision; `TriggerNotFound`."""
@@ -181,8 +181,8 @@ class Domains(Protocol):
     async def replace(self, domain: Domain) -> None:
         """Writes `domain` over the revision `domain.epoch - 1`; `DomainNameNotFound`, `ConcurrentUpdate`."""
 
-    async def delete(self, account_id: str, name: str) -> Domain:
-        """Removes it and answers what it was; `DomainNameNotFound`."""
+    async def delete(self, account_id: str, name: str, *, epoch: int = 0) -> Domain:
+        """Removes it and answers what it was; `DomainNameNotFound`, `ConcurrentUpdate` if not at `epoch` (0 = any)."""
 
     async def get(self, account_id: str, name: str) -> Domain:
         """The current revision with its private key; `DomainNameNotFound`."""

@@ -64,10 +64,11 @@ class MemoryFunctions:
             raise errors.ConcurrentUpdate(f"function '{function.name}' was changed by somebody else meanwhile")
         self._bodies[key] = body
 
-    async def delete(self, account_id: str, name: str) -> Function:
-        """Removes it and answers what it was; `FunctionNotFound`."""
+    async def delete(self, account_id: str, name: str, *, epoch: int = 0) -> Function:
+        """Removes it and answers what it was; `FunctionNotFound`, `ConcurrentUpdate` if not at `epoch` (0 = any)."""
         rules.check_text("accountId", account_id)
         function = self._get(account_id, rules.known_name(name))
+        rules.check_epoch(function.epoch, epoch, f"function '{name}'")
         del self._bodies[account_id, name]
         self.gone(account_id, name)
         return function

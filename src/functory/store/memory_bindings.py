@@ -42,10 +42,11 @@ class MemoryTriggers:
         self._stored[trigger.key] = trigger
         self._fired[trigger.trigger_id] = max(self._fired[trigger.trigger_id], trigger.modified_at_ms)
 
-    async def delete(self, account_id: str, function_name: str, name: str) -> Trigger:
-        """Removes it and answers what it was; `TriggerNotFound`."""
+    async def delete(self, account_id: str, function_name: str, name: str, *, epoch: int = 0) -> Trigger:
+        """Removes it and answers what it was; `TriggerNotFound`, `ConcurrentUpdate` if not at `epoch` (0 = any)."""
         rules.known_name(function_name)
         trigger = self._get((account_id, function_name, name))
+        rules.check_epoch(trigger.epoch, epoch, f"trigger '{name}'")
         del self._stored[trigger.key]
         return trigger
 
@@ -129,9 +130,10 @@ class MemoryDomains:
             raise errors.ConcurrentUpdate(f"custom domain '{domain.name}' was changed by somebody else meanwhile")
         self._stored[domain.name] = domain
 
-    async def delete(self, account_id: str, name: str) -> Domain:
-        """Removes it and answers what it was; `DomainNameNotFound`."""
+    async def delete(self, account_id: str, name: str, *, epoch: int = 0) -> Domain:
+        """Removes it and answers what it was; `DomainNameNotFound`, `ConcurrentUpdate` if not at `epoch` (0 = any)."""
         domain = self._get(account_id, name)
+        rules.check_epoch(domain.epoch, epoch, f"custom domain '{name}'")
         del self._stored[name]
         return domain
 

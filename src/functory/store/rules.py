@@ -187,3 +187,9 @@ def _first_bad(request_ids: Sequence[str]) -> str:
 def failures(records: Sequence[Record]) -> int:
     """How many of these failed."""
     return sum([record.status in FAILED for record in records])
+
+
+def check_epoch(stored: int, wanted: int, what: str) -> None:
+    """`ConcurrentUpdate` unless the stored revision is the wanted one; 0 = whichever stands there."""
+    if wanted not in (0, stored):
+        raise errors.ConcurrentUpdate(f"{what} was changed by somebody else")

@@ -102,7 +102,9 @@ class AliasesRoom:
     async def delete(self, call: Call) -> Response:
         found = await self._aliases.get(call.account_id, call.function_name(), call.params["aliasName"])
         calls.check_match(call, _etag(found))
-        await to_the_end(self._commit(self._aliases.delete(found.account_id, found.function_name, found.name), found))
+        fence = calls.fence(call, found.epoch)
+        removal = self._aliases.delete(found.account_id, found.function_name, found.name, epoch=fence)
+        await to_the_end(self._commit(removal, found))
         return calls.no_content()
 
     async def page(self, call: Call) -> Response:

@@ -81,16 +81,16 @@ class DomainsRoom:
         domain = _following(bare, given, now_ms)
         await to_the_end(self._commit_new(domain))
         _log("Custom domain created", "create_domain", call, domain)
-        return calls.answer(_shape(domain))
+        return _answer(domain)
 
     async def get(self, call: Call) -> Response:
-        return calls.answer(_shape(await self._domains.get(call.account_id, _name(call))))
+        return _answer(await self._domains.get(call.account_id, _name(call)))
 
     async def update(self, call: Call) -> Response:
         given = calls.typed_body(call.body, UpdateDomainInput)
         domain = await to_the_end(self._change(call, given))
         _log("Custom domain changed", "update_domain", call, domain)
-        return calls.answer(_shape(domain))
+        return _answer(domain)
 
     async def delete(self, call: Call) -> Response:
         domain = await to_the_end(self._remove(call))
@@ -114,6 +114,7 @@ class DomainsRoom:
     async def _change(self, call: Call, given: UpdateDomainInput) -> Domain:
         for _ in range(self._parts.limits.update_tries):
             before = await self._domains.get(call.account_id, _name(call))
+            calls.check_match(call, _etag(before))
             after = _following(before, given, self._parts.clock.now_ms())
             try:
                 await self._domains.replace(after)
@@ -124,9 +125,20 @@ class DomainsRoom:
         raise errors.ConcurrentUpdate("the custom domain is being changed by others too often; try again")
 
     async def _remove(self, call: Call) -> Domain:
-        domain = await self._domains.delete(call.account_id, _name(call))
+        before = await self._domains.get(call.account_id, _name(call))
+        calls.check_match(call, _etag(before))
+        domain = await self._domains.delete(call.account_id, before.name, epoch=calls.fence(call, before.epoch))
         self._parts.on_domain_deleted(domain)
         return domain
+
+
+def _etag(domain: Domain) -> str:
+    # A domain made anew has another time of birth.
+    return calls.etag_of(f"{domain.created_at_ms:x}", domain.epoch)
+
+
+def _answer(domain: Domain) -> Response:
+    return calls.answer(_shape(domain), etag=_etag(domain))
 
 
 def _name(call: Call) -> str:

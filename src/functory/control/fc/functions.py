@@ -129,7 +129,8 @@ class FunctionsRoom:
         await self._refuse_provisioned(before)
         for blocker in self._parts.deletion_blockers:
             await blocker(before)
-        function = await self._functions.delete(call.account_id, before.name)
+        fence = calls.fence(call, before.epoch)
+        function = await self._functions.delete(call.account_id, before.name, epoch=fence)
         self._parts.on_function_deleted(function)
         return function
 

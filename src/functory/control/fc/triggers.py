@@ -103,7 +103,7 @@ class TriggersRoom:
         return self._answer(trigger)
 
     async def get(self, call: Call) -> Response:
-        return self._answer(await self._triggers.get(call.account_id, call.function_name(), call.params["triggerName"]))
+        return self._answer(await self._found(call))
 
     async def update(self, call: Call) -> Response:
         given = calls.typed_body(call.body, UpdateTriggerInput)
@@ -135,7 +135,8 @@ class TriggersRoom:
 
     async def _change(self, call: Call, given: UpdateTriggerInput) -> Trigger:
         for _ in range(self._parts.limits.update_tries):
-            before = await self._triggers.get(call.account_id, call.function_name(), call.params["triggerName"])
+            before = await self._found(call)
+            calls.check_match(call, _etag(before))
             after = _following(before, given, self._parts.clock.now_ms())
             check_config(after)
             try:
@@ -147,12 +148,18 @@ class TriggersRoom:
         raise errors.ConcurrentUpdate("the trigger is being changed by others too often; try again")
 
     async def _remove(self, call: Call) -> Trigger:
-        trigger = await self._triggers.delete(call.account_id, call.function_name(), call.params["triggerName"])
+        before = await self._found(call)
+        calls.check_match(call, _etag(before))
+        fence = calls.fence(call, before.epoch)
+        trigger = await self._triggers.delete(call.account_id, before.function_name, before.name, epoch=fence)
         self._parts.on_trigger_deleted(trigger)
         return trigger
 
+    async def _found(self, call: Call) -> Trigger:
+        return await self._triggers.get(call.account_id, call.function_name(), call.params["triggerName"])
+
     def _answer(self, trigger: Trigger) -> Response:
-        return calls.answer(self._shape(trigger))
+        return calls.answer(self._shape(trigger), etag=_etag(trigger))
 
     def _shape(self, one: Trigger) -> dict[str, Any]:
         """The official `Trigger`."""
@@ -175,6 +182,10 @@ class TriggersRoom:
             closed = triggers.http_config(one.config).disable_url_internet
             answer["httpTrigger"] = {"urlInternet": "" if closed else url, "urlIntranet": url}
         return answer
+
+
+def _etag(trigger: Trigger) -> str:
+    return calls.etag_of(trigger.trigger_id, trigger.epoch)
 
 
 def check_config(trigger: Trigger) -> None:

@@ -49,10 +49,15 @@ class SqliteDomains:
 
         await self._writer.submit(update)
 
-    async def delete(self, account_id: str, name: str) -> Domain:
-        """Removes it and answers what it was; `DomainNameNotFound`."""
+    async def delete(self, account_id: str, name: str, *, epoch: int = 0) -> Domain:
+        """Removes it and answers what it was; `DomainNameNotFound`, `ConcurrentUpdate` if not at `epoch` (0 = any)."""
         key = _key(account_id, name)
-        return await self._writer.submit(lambda connection: self._one(connection, "delete", key))
+
+        def delete(connection: apsw.Connection) -> Domain:
+            rules.check_epoch(self._one(connection, "get", key).epoch, epoch, f"custom domain '{name}'")
+            return self._one(connection, "delete", key)
+
+        return await self._writer.submit(delete)
 
     async def get(self, account_id: str, name: str) -> Domain:
         """The current revision, with its private key; `DomainNameNotFound`."""

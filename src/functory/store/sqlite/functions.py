@@ -47,10 +47,15 @@ class SqliteFunctions:
 
         await self._writer.submit(update)
 
-    async def delete(self, account_id: str, name: str) -> Function:
-        """Removes it and answers what it was; `FunctionNotFound`."""
+    async def delete(self, account_id: str, name: str, *, epoch: int = 0) -> Function:
+        """Removes it and answers what it was; `FunctionNotFound`, `ConcurrentUpdate` if not at `epoch` (0 = any)."""
         key = _key(account_id, name)
-        return await self._writer.submit(lambda connection: _one(connection, "delete", key))
+
+        def delete(connection: apsw.Connection) -> Function:
+            rules.check_epoch(_one(connection, "get", key).epoch, epoch, f"function '{name}'")
+            return _one(connection, "delete", key)
+
+        return await self._writer.submit(delete)
 
     async def get(self, account_id: str, name: str) -> Function:
         """The current revision; `FunctionNotFound`."""

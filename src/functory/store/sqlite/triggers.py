@@ -51,10 +51,15 @@ class SqliteTriggers:
 
         await self._writer.submit(update)
 
-    async def delete(self, account_id: str, function_name: str, name: str) -> Trigger:
-        """Removes it and answers what it was; `TriggerNotFound`."""
+    async def delete(self, account_id: str, function_name: str, name: str, *, epoch: int = 0) -> Trigger:
+        """Removes it and answers what it was; `TriggerNotFound`, `ConcurrentUpdate` if not at `epoch` (0 = any)."""
         key = _key(account_id, function_name, name)
-        return await self._writer.submit(lambda connection: _one(connection, "delete", key))
+
+        def delete(connection: apsw.Connection) -> Trigger:
+            rules.check_epoch(_one(connection, "get", key).epoch, epoch, f"trigger '{name}'")
+            return _one(connection, "delete", key)
+
+        return await self._writer.submit(delete)
 
     async def get(self, account_id: str, function_name: str, name: str) -> Trigger:
         """The current revision; `TriggerNotFound`."""

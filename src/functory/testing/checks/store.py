@@ -75,6 +75,7 @@ async def a_change_needs_the_revision_before_and_the_same_function(make: MakeSto
 async def a_deleted_function_is_answered_and_gone(make: MakeStore) -> None:
     async with running(store := make()):
         await store.functions.create(samples.function(description="it"))
+        await samples.raises(errors.ConcurrentUpdate, store.functions.delete(samples.ACCOUNT, "hello", epoch=99))
         assert (await store.functions.delete(samples.ACCOUNT, "hello")).description == "it"
         await samples.raises(errors.FunctionNotFound, store.functions.delete(samples.ACCOUNT, "hello"))
         await samples.raises(errors.FunctionNotFound, store.functions.get(samples.ACCOUNT, "hello"))

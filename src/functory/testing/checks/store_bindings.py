@@ -54,7 +54,9 @@ async def a_trigger_is_stored_changed_and_removed(make: MakeStore) -> None:
         await samples.raises(errors.ConcurrentUpdate, store.triggers.replace(trigger(epoch=2, trigger_id="other")))
         await store.triggers.replace(trigger(epoch=2))
         await samples.raises(errors.ConcurrentUpdate, store.triggers.replace(trigger(epoch=2)))
-        assert (await store.triggers.delete(samples.ACCOUNT, "hello", "web")).epoch == 2
+        old = store.triggers.delete(samples.ACCOUNT, "hello", "web", epoch=1)
+        await samples.raises(errors.ConcurrentUpdate, old)
+        assert (await store.triggers.delete(samples.ACCOUNT, "hello", "web", epoch=2)).epoch == 2
         for missing in (
             store.triggers.get(samples.ACCOUNT, "hello", "web"),
             store.triggers.delete(samples.ACCOUNT, "hello", "web"),
@@ -129,7 +131,9 @@ async def a_domain_is_stored_changed_and_removed(make: MakeStore) -> None:
         await samples.raises(errors.DomainNameNotFound, store.domains.replace(msgspec.structs.replace(other, epoch=2)))
         await store.domains.replace(domain(epoch=2, certificate=None))
         assert (await store.domains.get(samples.ACCOUNT, "www.example.com")).certificate is None
-        assert (await store.domains.delete(samples.ACCOUNT, "www.example.com")).epoch == 2
+        old = store.domains.delete(samples.ACCOUNT, "www.example.com", epoch=1)
+        await samples.raises(errors.ConcurrentUpdate, old)
+        assert (await store.domains.delete(samples.ACCOUNT, "www.example.com", epoch=2)).epoch == 2
         await samples.raises(errors.DomainNameNotFound, store.domains.delete(samples.ACCOUNT, "www.example.com"))
         await samples.raises(errors.InvalidArgument, store.domains.create(domain("WWW.example.com")))
 

@@ -143,6 +143,7 @@ async def an_alias_names_versions_that_are_there_and_keeps_them(make: MakeStore)
         assert [one.name for one in await store.aliases.list(ACCOUNT, "hello")] == ["B", "a", "b", "prod"]
         page = await store.aliases.list(ACCOUNT, "hello", after="a", prefix="p", limit=1)
         assert [one.name for one in page] == ["prod"]
+        await samples.raises(errors.ConcurrentUpdate, store.aliases.delete(ACCOUNT, "hello", "prod", epoch=99))
         await store.aliases.delete(ACCOUNT, "hello", "prod")
         await samples.raises(errors.AliasNotFound, store.aliases.get(ACCOUNT, "hello", "prod"))
 
