@@ -47,6 +47,7 @@ from functory.spawner.client import SpawnerClient
 from functory.store import cipher
 from functory.store.sqlite.store import SqliteStore
 from functory.web.links import Links
+from functory.web.nonce_file import NonceFile
 from functory.web.nonces import Nonces
 from functory.web.sessions import Sessions
 from functory.web.tokens import CallTokens
@@ -82,6 +83,8 @@ class Node:
         self.interpreters = interpreters
         self.runtimes = find_runtimes(settings, interpreters)
         self._started_ns = clock.monotonic_ns()
+        fresh = not folder.database.exists()
+        self._nonce_file = NonceFile(folder.nonces, now_s=int(clock.now_s()), fresh=fresh)
         self.store = SqliteStore(folder.database, clock=clock, cipher=cipher.from_key_file(folder.key))
         self.blob = FileBlob(folder.blob)
         self.code = CodeStore(
@@ -117,6 +120,7 @@ class Node:
         """The door first, storage last."""
         services, self._services = self._services, []
         await lifecycle.stop_all(services)
+        self._nonce_file.close()
 
     async def _begin(self, *services: lifecycle.Service) -> None:
         for service in services:
@@ -161,7 +165,7 @@ class Node:
         self._around = Surroundings(self.store, routes=self.routes, admit=admit, pools=self.pools, clock=clock)
         trail = Trail(self.store.audit, clock=clock)
         new_id = ids.request_id_maker(secrets.randbits(32), clock.now_s)
-        nonces = Nonces()
+        nonces = Nonces(kept=self._nonce_file)
         tokens = CallTokens(self.identity.token_secret, clock, self.identity.find)
         node_tasks = self._tasks = NodeTasks(
             self.store,

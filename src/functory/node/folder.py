@@ -1,6 +1,7 @@
 """The data folder: everything a node keeps lies in it, and only one node uses it at a time.
 
     functory.db      functions, keys, layers, records, logs         0600
+    nonces           used signature nonces, for the next start      0600
     secret.key       opens the secrets in it                        0600
     credentials.json endpoint and key for clients on this machine   0600
     blob/            uploaded code as it came                       0700
@@ -27,6 +28,7 @@ class Folder:
         self.path = path.absolute()
         self.database = self.path / "functory.db"
         self.key = self.path / "secret.key"
+        self.nonces = self.path / "nonces"
         self.credentials = self.path / "credentials.json"
         self.blob = self.path / "blob"
         self.code = self.path / "code"

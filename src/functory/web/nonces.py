@@ -7,10 +7,12 @@ forgotten at once and no set grows so large that making it larger stops the loop
 Forgetting is safe in every case: where a second is dropped, because it is too old or because the key sent more than
 the limit, its date becomes the key's floor, and requests dated at or before the floor are refused. So a clock that
 steps back does not reopen a forgotten second, and a flood of requests costs late clocks, never replay protection.
-What is remembered is the 64-bit keyed hash of the nonce. It does not outlive the process.
+What is remembered is the 64-bit keyed hash of the nonce. What must outlive the process is `nonce_file`'s.
 """
 
 from __future__ import annotations
+
+from functory.web.nonce_file import NonceFile, digest_of
 
 SKEW_MS = 15 * 60 * 1000
 """How far a request's date may be from the node's clock, either way."""
@@ -39,7 +41,9 @@ class _Seen:
 class Nonces:
     """Remembers nonces per access key. Only nonces of validly signed requests may be given to it."""
 
-    def __init__(self, *, skew_ms: int = SKEW_MS, limit: int = LIMIT) -> None:
+    def __init__(self, *, skew_ms: int = SKEW_MS, limit: int = LIMIT, kept: NonceFile | None = None) -> None:
+        """`kept`: what outlives the process; None = nothing."""
+        self._kept = kept
         self._skew_ms = skew_ms
         self._limit = limit
         self._keys: dict[str, _Seen] = {}
@@ -57,8 +61,14 @@ class Nonces:
     def use(self, access_key_id: str, nonce: bytes, date_ms: int, now_ms: int) -> bool:
         """Whether this nonce of a request dated `date_ms` is new; it is remembered then.
 
-        False also where the date lies at or before a second whose nonces had to be forgotten.
+        False also where the date lies at or before a second whose nonces had to be forgotten, and for what the node
+        before this one took.
         """
+        kept, digest = self._kept, 0
+        if kept is not None:
+            digest = digest_of(access_key_id, nonce)
+            if kept.knows(digest, date_ms // 1000):
+                return False
         seen = self._keys.get(access_key_id)
         if seen is None:
             seen = self._keys[access_key_id] = _Seen()
@@ -75,6 +85,8 @@ class Nonces:
         nonces.add(hash(nonce))
         if len(nonces) == before:
             return False
+        if kept is not None:
+            kept.add(digest, second)
         seen.count += 1
         if seen.count > self._limit:
             self._shed(seen)
