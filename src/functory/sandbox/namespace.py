@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import msgspec
 
 from functory.model.instance import Exit, Gauges, InstanceSpec
-from functory.sandbox import cgroups, confine, skeleton
+from functory.sandbox import cgroups, confine, layering, skeleton
 from functory.sandbox.ahead_stock import AheadStock
 from functory.sandbox.base import SandboxError
 from functory.sandbox.handle import Ended, Zygote
@@ -341,11 +341,14 @@ class NamespaceSandboxes:
             name: skeleton.CODE + value[len(code) :] if value == code or value.startswith(code + "/") else value
             for name, value in spec.environment.items()
         }
+        places = (self._tier.layers,) if spec.layer_dirs else ()
         return msgspec.structs.replace(
             spec,
             code_dir=skeleton.CODE,
-            layer_dirs=(self._tier.layers,) if spec.layer_dirs else (),
-            environment=environment,
+            layer_dirs=places,
+            environment=layering.environment(
+                environment, places, program=spec.program is not None, exists=lambda _: True
+            ),
         )
 
     # --- zygotes --------------------------------------------------------------------------------------------------

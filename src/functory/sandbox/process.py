@@ -13,8 +13,10 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from functory.model.instance import Exit, InstanceSpec
-from functory.sandbox import confine, tree
+from functory.sandbox import confine, layering, tree
 from functory.sandbox.base import SandboxError
 from functory.sandbox.folders import Folders
 from functory.sandbox.handle import Ended, Zygote
@@ -161,6 +163,9 @@ class ProcessSandboxes:
         if spec.instance_id in self._boxes:
             raise SandboxError(f"instance {spec.instance_id} exists already")
         zygote = self._zygote(spec.runtime, wants_wide(spec))
+        program = spec.program is not None
+        environment = layering.environment(spec.environment, spec.layer_dirs, program=program)
+        spec = msgspec.structs.replace(spec, environment=environment)
         uid = self._uid()
         tmp = self._folders.make(spec.instance_id, uid)
         try:

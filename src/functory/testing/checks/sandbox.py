@@ -55,6 +55,45 @@ def _ask(running: Running, event: bytes = b"") -> dict[str, object]:
     return msgspec.json.decode(answer.body, type=dict[str, object])
 
 
+_FINDS = """
+    import os, shutil, subprocess
+    def handler(event, context):
+        own = os.environ.get("CONFIG")
+        return {
+            "tool": subprocess.run(["tool"], capture_output=True, text=True).stdout.strip(),
+            "second": subprocess.run(["only-second"], capture_output=True, text=True).stdout.strip(),
+            "libraries": [name for place in os.environ["LD_LIBRARY_PATH"].split(":") for name in os.listdir(place)],
+            "extra": [os.path.exists(os.path.join(place, "x")) for place in os.environ["EXTRA_PATH"].split(":")],
+            "config": open(own).read(),
+            "sh": shutil.which("sh") is not None,
+        }
+"""
+
+
+def layers_bring_programs_and_libraries_and_the_first_wins(workshop: Workshop) -> None:
+    layers = [workshop.code("", f"layer{number}.py") for number in (1, 2)]
+    for number, layer in enumerate(layers, 1):
+        for folder in ("bin", "lib", "extra"):
+            (layer / folder).mkdir()
+        names = ["tool"] if number == 1 else ["tool", "only-second"]
+        for name in names:
+            (layer / "bin" / name).write_text(f"#!/bin/sh\necho {name} of {number}\n")
+            (layer / "bin" / name).chmod(0o755)
+        (layer / "lib" / f"lib{number}.so").write_text("")
+    (layers[1] / "extra" / "x").write_text("")
+    (layers[1] / "config.txt").write_text("of 2")
+    running = workshop.start(
+        _FINDS,
+        layer_dirs=tuple(map(str, layers)),
+        environment={"EXTRA_PATH": "/opt/extra", "CONFIG": "/opt/config.txt"},
+    )
+    told = _ask(running)
+    assert (told["tool"], told["second"]) == ("tool of 1", "only-second of 2")
+    assert sorted(told["libraries"]) == ["lib1.so", "lib2.so"]  # type: ignore[call-overload]
+    assert any(told["extra"])  # type: ignore[arg-type]
+    assert (told["config"], told["sh"]) == ("of 2", True)
+
+
 def _refusal(workshop: Workshop, **fields: str) -> str:
     """Why no box is made."""
     try:
@@ -266,6 +305,7 @@ CHECKS: list[Check] = [
     nothing_of_the_makers_environment_is_inherited,
     temporary_files_are_private_and_go_with_the_box,
     memory_is_bounded,
+    layers_bring_programs_and_libraries_and_the_first_wins,
     a_box_that_cannot_be_made_says_why_and_leaves_nothing,
     close_ends_everything,
 ]
