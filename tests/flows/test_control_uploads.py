@@ -175,3 +175,24 @@ async def test_other_hosts_and_methods_do_not_reach_the_object_door(way: Way) ->
     ] == "application/json"
     got = await way.control.client.get(f"/{ACCOUNT}/x", headers={"host": HOST})
     assert (got.status_code, "<Code>MethodNotAllowed</Code>" in got.text) == (405, True)
+
+
+async def test_who_asked_for_upload_keys_is_in_the_audit(way: Way) -> None:
+    assert (await way.token()).status_code == 200
+    assert problem_of(await way.token(READER))[:2] == (403, "AccessDenied")
+    told = [(one.access_key_id, one.path, one.status, one.code) for one in way.control.audited]
+    assert told == [
+        (ADMIN.access_key_id, TOKEN, 200, ""),
+        (READER.access_key_id, TOKEN, 403, "AccessDenied"),
+    ]
+
+
+async def test_a_function_with_a_role_that_deploys_may_upload_code(way: Way) -> None:
+    body = {"name": "deployer", "scopes": ["deploy"]}
+    await way.control.call("POST", "/functory/v1/roles", json=body)
+    role = await way.control.store.roles.get(ACCOUNT, "deployer")
+    made = way.control.sessions.make(role, "caller", 60)
+    key = AccessKey(access_key_id=made.access_key_id, secret=made.access_key_secret, account_id=ACCOUNT)
+    granted = await way.token(key, **{"x-fc-security-token": made.security_token})
+    assert granted.json()["ossBucket"] == "functory-upload"
+    assert problem_of(await way.token(key))[:2] == (403, "InvalidSecurityToken")

@@ -69,8 +69,11 @@ class Door:
             await _check_hash(body, claimed)
         # The router matches the path as it was sent: an encoded slash stays within its segment.
         inner: dict[str, Any] = dict(scope, path=path, root_path="")
-        inner["state"] = {**scope.get("state", {}), "identity": Identity(request_id, principal, body)}
-        await self._app(inner, _nothing_more, out)
+        inner["state"] = state = {**scope.get("state", {}), "identity": Identity(request_id, principal, body)}
+        try:
+            await self._app(inner, _nothing_more, out)
+        finally:
+            out.principal = principal or state.get("principal")
 
     def _verify(self, scope: Scope, raw_path: bytes, claimed: str) -> Principal:
         query: bytes = scope["query_string"]
@@ -82,7 +85,7 @@ class Door:
     def _tell(self, scope: Scope, out: _Out, request_id: str, code: str) -> None:
         """The audit event of the call. One by nobody is told to the owner, who alone can do something about it."""
         method, path = scope["method"], scope["raw_path"].decode("latin-1")
-        if self._is_open(method, path):
+        if out.principal is None and self._is_open(method, path):
             return
         operation = operations.find(method, path)
         who = out.principal

@@ -28,6 +28,7 @@ def routes(parts: ControlParts) -> list[Route]:
             parts.clock.now_ms(),
             parts.sessions,
         )
+        request.scope["state"]["principal"] = principal  # for the audit: the door has not seen who asks
         access.require(principal, Scope.DEPLOY)
         access.require_function(principal, "")
         if parts.uploads is None:

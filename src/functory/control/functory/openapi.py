@@ -80,6 +80,7 @@ def _operation(method: str, path: str, of: Described | None, of_body: dict[type,
     }
     if of is not None:
         found["description"] = f"Needs a key of scope {of.scope}, or wider."
+        found["x-functory-scope"] = of.scope
         if of.body is not None:
             found["requestBody"] = {"content": {"application/json": {"schema": of_body[of.body]}}}
     return found
