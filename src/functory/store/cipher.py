@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from functory.model import errors
 
@@ -21,6 +23,13 @@ NONCE_BYTES = 12
 
 class Cipher(Protocol):
     """Seals secrets. `context` names what is sealed: what was sealed for one name does not open under another."""
+
+    @property
+    def key_id(self) -> str:
+        """Tells keys apart, and nothing of them."""
+
+    def derive(self, purpose: str) -> Cipher:
+        """The cipher of another key, which follows from this one's and the purpose."""
 
     def seal(self, secret: bytes, context: str) -> bytes:
         """The secret, unreadable."""
@@ -34,7 +43,13 @@ class AesCipher:
 
     def __init__(self, key: bytes, random: Callable[[int], bytes] = os.urandom) -> None:
         self._aes = AESGCM(key)
+        self._key = key
         self._random = random
+        self.key_id = _derived(key, "key id")[:4].hex()
+
+    def derive(self, purpose: str) -> AesCipher:
+        """The cipher of another key."""
+        return AesCipher(_derived(self._key, purpose), self._random)
 
     def seal(self, secret: bytes, context: str) -> bytes:
         """The secret, unreadable."""
@@ -50,6 +65,10 @@ class AesCipher:
                 f"{context} cannot be opened with this node's data key",
                 hint="restore the key file that belongs to this database",
             ) from reason
+
+
+def _derived(key: bytes, purpose: str) -> bytes:
+    return HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=b"functory: " + purpose.encode()).derive(key)
 
 
 def from_key_file(path: Path, random: Callable[[int], bytes] = os.urandom) -> AesCipher:

@@ -26,3 +26,11 @@ ORDER BY name LIMIT :limit;
 -- name: all
 -- Every function of every account.
 SELECT body FROM functions ORDER BY account_id, name;
+
+-- name: in_clear
+-- Functions whose environment variables are not sealed.
+SELECT account_id, name, body FROM functions WHERE json_extract(body, '$.environment') <> '{}';
+
+-- name: reseal
+-- The same revision, written in another way.
+UPDATE functions SET body = :body WHERE account_id = :account_id AND name = :name;

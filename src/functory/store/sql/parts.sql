@@ -45,3 +45,8 @@ SELECT count(*) FROM {table} WHERE kind = ? AND account_id = ? AND name = ?;
 -- name: every
 -- All rows of a kind.
 SELECT body FROM {table} WHERE kind = ? ORDER BY account_id, name, key;
+
+-- name: versions_in_clear
+-- Versions whose environment variables are not sealed.
+SELECT account_id, name, key, body FROM function_parts
+WHERE kind = 'version' AND json_extract(body, '$.function.environment') <> '{}';

@@ -9,6 +9,7 @@ import apsw
 from functory.model import errors
 from functory.model.function import Function
 from functory.store import bodies, queries, rules
+from functory.store.sealing import Sealing
 from functory.store.sqlite.readers import Readers
 from functory.store.sqlite.writer import Writer
 
@@ -18,13 +19,20 @@ SQL = queries.load("functions")
 class SqliteFunctions:
     """`store.base.Functions`."""
 
-    def __init__(self, writer: Writer, readers: Readers) -> None:
+    def __init__(self, writer: Writer, readers: Readers, sealing: Sealing) -> None:
         self._writer = writer
         self._readers = readers
+        self._sealing = sealing
+
+    def seal_old(self, connection: apsw.Connection) -> None:
+        """Seals what an earlier Functory stored in the clear."""
+        for account_id, name, body in connection.execute(SQL["in_clear"]).fetchall():
+            sealed = self._sealing.seal(str(body).encode()).decode()
+            connection.execute(SQL["reseal"], {"account_id": account_id, "name": name, "body": sealed})
 
     async def create(self, function: Function) -> None:
         """Adds it; `FunctionAlreadyExists`."""
-        row = _row(function)
+        row = self._row(function)
 
         def insert(connection: apsw.Connection) -> None:
             connection.execute(SQL["insert"], row)
@@ -35,7 +43,7 @@ class SqliteFunctions:
 
     async def replace(self, function: Function) -> None:
         """Writes it over the revision before; `FunctionNotFound`, `ConcurrentUpdate`."""
-        row = _row(function)
+        row = self._row(function)
 
         def update(connection: apsw.Connection) -> None:
             connection.execute(SQL["replace"], row)
@@ -52,15 +60,15 @@ class SqliteFunctions:
         key = _key(account_id, name)
 
         def delete(connection: apsw.Connection) -> Function:
-            rules.check_epoch(_one(connection, "get", key).epoch, epoch, f"function '{name}'")
-            return _one(connection, "delete", key)
+            rules.check_epoch(self._one(connection, "get", key).epoch, epoch, f"function '{name}'")
+            return self._one(connection, "delete", key)
 
         return await self._writer.submit(delete)
 
     async def get(self, account_id: str, name: str) -> Function:
         """The current revision; `FunctionNotFound`."""
         key = _key(account_id, name)
-        return await self._readers.run(lambda connection: _one(connection, "get", key))
+        return await self._readers.run(lambda connection: self._one(connection, "get", key))
 
     async def list(self, account_id: str, *, prefix: str = "", after: str = "", limit: int = 100) -> Sequence[Function]:
         """A page in order of name."""
@@ -68,34 +76,34 @@ class SqliteFunctions:
         values: dict[str, str | int] = {"account_id": account_id, "prefix": prefix, "after": after, "limit": limit}
         if not rules.can_start_a_name(prefix):
             values.update(prefix="", limit=0)  # no name can match; still asks, as a stopped store must refuse
-        return await self._readers.run(lambda connection: _many(connection, "list", values))
+        return await self._readers.run(lambda connection: self._many(connection, "list", values))
 
     async def all(self) -> Sequence[Function]:
         """All functions of all accounts."""
-        return await self._readers.run(lambda connection: _many(connection, "all", {}))
+        return await self._readers.run(lambda connection: self._many(connection, "all", {}))
 
+    def _row(self, function: Function) -> dict[str, str | int]:
+        rules.check_function(function)
+        return {
+            "account_id": function.account_id,
+            "name": function.name,
+            "function_id": function.function_id,
+            "epoch": function.epoch,
+            "body": self._sealing.seal(bodies.of_function(function)).decode(),
+        }
 
-def _row(function: Function) -> dict[str, str | int]:
-    rules.check_function(function)
-    return {
-        "account_id": function.account_id,
-        "name": function.name,
-        "function_id": function.function_id,
-        "epoch": function.epoch,
-        "body": bodies.of_function(function).decode(),
-    }
+    def _one(self, connection: apsw.Connection, query: str, key: dict[str, str]) -> Function:
+        row = connection.execute(SQL[query], key).fetchone()
+        if row is None:
+            raise errors.FunctionNotFound(key["name"])
+        return self._read(row[0])
+
+    def _many(self, connection: apsw.Connection, query: str, values: Mapping[str, str | int]) -> Sequence[Function]:
+        return [self._read(body) for (body,) in connection.execute(SQL[query], values)]
+
+    def _read(self, body: str) -> Function:
+        return bodies.to_function(self._sealing.open(body.encode()))
 
 
 def _key(account_id: str, name: str) -> dict[str, str]:
     return {"account_id": rules.check_text("accountId", account_id), "name": rules.known_name(name)}
-
-
-def _one(connection: apsw.Connection, query: str, key: dict[str, str]) -> Function:
-    row = connection.execute(SQL[query], key).fetchone()
-    if row is None:
-        raise errors.FunctionNotFound(key["name"])
-    return bodies.to_function(row[0])
-
-
-def _many(connection: apsw.Connection, query: str, values: Mapping[str, str | int]) -> list[Function]:
-    return [bodies.to_function(body) for (body,) in connection.execute(SQL[query], values)]

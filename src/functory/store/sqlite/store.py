@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import apsw
+
 from functory.clock import Clock
 from functory.model import errors
 from functory.model.limits import ConcurrencyConfig, ProvisionConfig, ScalingConfig
@@ -16,13 +18,14 @@ from functory.store.cipher import Cipher
 from functory.store.configs import Configs
 from functory.store.layer_versions import LayerVersions
 from functory.store.roles import Roles
+from functory.store.sealing import Sealing
 from functory.store.sqlite import connect
 from functory.store.sqlite.audit import SqliteAudit
 from functory.store.sqlite.domains import SqliteDomains
 from functory.store.sqlite.functions import SqliteFunctions
 from functory.store.sqlite.keys import SqliteKeys
 from functory.store.sqlite.layers import SqliteLayers
-from functory.store.sqlite.parts import SqliteRuns
+from functory.store.sqlite.parts import SqliteRows, SqliteRuns
 from functory.store.sqlite.readers import Readers
 from functory.store.sqlite.requests import SqliteRequests
 from functory.store.sqlite.spending import SqliteSpending
@@ -42,14 +45,15 @@ class SqliteStore:
         self._path = path
         self._writer = self.writer = Writer(partial(connect.writer, path, vfs=vfs))
         self._readers = self.readers = Readers(partial(connect.reader, path, vfs=vfs))
-        self.functions = SqliteFunctions(self._writer, self._readers)
+        sealing = self._sealing = Sealing(cipher)
+        self.functions = SqliteFunctions(self._writer, self._readers, sealing)
         self.keys = SqliteKeys(self._writer, self._readers, clock, cipher)
         self.layers = SqliteLayers(self._writer, self._readers, clock)
         self.requests = SqliteRequests(self._writer, self._readers)
         self.spending = SqliteSpending(self._writer, self._readers)
         self.triggers = SqliteTriggers(self._writer, self._readers)
         self.domains = SqliteDomains(self._writer, self._readers, cipher)
-        runs = SqliteRuns(self._writer, self._readers)
+        runs = SqliteRuns(self._writer, self._readers, sealing)
         self.versions = Versions(runs)
         self.aliases = Aliases(runs)
         self.async_configs = Configs(runs, parts.ASYNC, AsyncConfig, errors.AsyncConfigNotFound)
@@ -65,10 +69,15 @@ class SqliteStore:
         """Open the file, or make it. `StorageCorrupt` if it is damaged, or not ours, or newer than this code."""
         await self._writer.start()
         try:
+            await self._writer.submit(self._seal_old)
             await self._readers.start()
         except BaseException:
             await self._writer.stop()
             raise
+
+    def _seal_old(self, connection: apsw.Connection) -> None:
+        self.functions.seal_old(connection)
+        SqliteRows(connection, self._sealing).seal_old()
 
     async def stop(self) -> None:
         """Finish what waits, then close. The writer goes last: closing, it moves the WAL into the file."""
