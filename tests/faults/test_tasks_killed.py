@@ -36,7 +36,7 @@ WORK = """
 import asyncio
 
 async def handler(event, context):
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.15)
     if event.endswith(b"7"):
         raise ValueError(event.decode())
     return event

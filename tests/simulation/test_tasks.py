@@ -53,7 +53,11 @@ def live_through(ranges: list[tuple[int, int]]) -> str:
         for first, count in ranges
         for worker in range(workers)
     ]  # fmt: skip
-    said = "".join(one.communicate()[0] for one in running)
+    try:
+        said = "".join(one.communicate()[0] for one in running)
+    finally:
+        for one in running:  # whoever interrupts the test does not want them to go on
+            one.kill()
     codes = [one.returncode for one in running]
     return said if any(codes) else ""
 
