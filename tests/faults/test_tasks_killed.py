@@ -135,8 +135,10 @@ def live_until_killed(folder: Path, submitter: Submitter, chance: random.Random)
     submitter.begin(CLIENTS)
     with ThreadPoolExecutor(CLIENTS) as threads:
         submitting = [threads.submit(submitter.run, node) for _ in range(CLIENTS)]
-        submitter.wait_for(chance.choice((1, 2, 5, 10, 20, 40, 80)))
-        node.process.send_signal(signal.SIGKILL)
+        try:
+            submitter.wait_for(chance.choice((1, 2, 5, 10, 20, 40, 80)))
+        finally:
+            node.process.send_signal(signal.SIGKILL)
         for one in submitting:
             one.result()
     node._end()

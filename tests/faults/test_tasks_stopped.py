@@ -30,17 +30,20 @@ def test_what_ended_while_the_node_was_stopped_for_three_leases_is_not_run_again
     """Answers lie in the pipes when deadlines, heartbeats and sweeps are long due: of one function, all of them are."""
     node = NodeProcess(tmp_path, "--log-level", "warning")
     node.start()
-    with Client(node.credentials) as client:
-        for name, timeout_s in (("short", 8), ("long", 120)):
-            make(client, name, SLOW, concurrency=4, timeout_s=timeout_s)
-        tasks = [client.submit(name, name) for name in ("short", "long") for _ in range(4)]
-        while any(one.status != "Running" for name in ("short", "long") for one in client.tasks.page(name).tasks):
-            pass
-        node.process.send_signal(signal.SIGSTOP)
-        threading.Event().wait(STILL_S)
-        node.process.send_signal(signal.SIGCONT)
-        for task in tasks:
-            ended = task.wait(PATIENCE_S)
-            assert [event.status for event in ended.events] == ["Enqueued", "Running", "Succeeded"]
-            assert task.result() in (b"short", b"long")
-    assert node.stop() == 0
+    try:
+        with Client(node.credentials) as client:
+            for name, timeout_s in (("short", 8), ("long", 120)):
+                make(client, name, SLOW, concurrency=4, timeout_s=timeout_s)
+            tasks = [client.submit(name, name) for name in ("short", "long") for _ in range(4)]
+            while any(one.status != "Running" for name in ("short", "long") for one in client.tasks.page(name).tasks):
+                pass
+            node.process.send_signal(signal.SIGSTOP)
+            threading.Event().wait(STILL_S)
+            node.process.send_signal(signal.SIGCONT)
+            for task in tasks:
+                ended = task.wait(PATIENCE_S)
+                assert [event.status for event in ended.events] == ["Enqueued", "Running", "Succeeded"]
+                assert task.result() in (b"short", b"long")
+    finally:
+        code = node.stop()
+    assert code == 0
