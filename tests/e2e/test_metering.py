@@ -42,6 +42,12 @@ def handler(event, context):
         subprocess.run([sys.executable, "-S", "-c", code], check=True)
     return "done"
 """
+FREE = """
+import time
+end = time.monotonic() + 3
+while time.monotonic() < end: pass
+print(time.process_time() / 3)
+"""
 IN_TURNS = """
 import threading, time
 def handler(event, context):
@@ -156,10 +162,12 @@ def test_two_that_spin_get_the_share_of_processors_that_was_set(house: House) ->
     callers = [threading.Thread(target=spin, args=(cpu,)) for cpu in shares]
     for caller in callers:
         caller.start()
+    # What a process without any bound gets at the same time: beside other work nobody is given more than that.
+    free = float(subprocess.run([sys.executable, "-c", FREE], capture_output=True, check=True).stdout)
     for caller in callers:
         caller.join()
     for cpu, share in shares.items():
-        assert cpu * 0.8 <= share <= cpu * 1.2, shares
+        assert min(cpu * 0.8, free * 0.6) <= share <= cpu * 1.2, (shares, free)
 
 
 def test_a_statement_has_calls_and_standing_each_once_over_stop_and_kill() -> None:
