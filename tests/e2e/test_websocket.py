@@ -292,6 +292,7 @@ async def test_custom_domains_carry_websockets_too(node: NodeProcess, client: Cl
     async with talk("ws://socket.test/echo", host=host, port=int(port)) as socket:
         await socket.send("by domain")
         assert await socket.recv() == "by domain"
+    await asyncio.to_thread(client._transport.call, "Delete", "DELETE", "/2023-03-30/custom-domains/socket.test")
 
 
 async def test_a_silent_socket_is_closed(tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ async def test_official_fields_without_effect_here_are_kept_answered_and_said_so
         "runs on Python 3.11; kept, but without effect on this node: vpcConfig; no credentials: role "
         "'acs:ram::1:role/r' is not one of this account (functory role create, then deploy)"
     )
-    cleared = (await control.call("PUT", ECHO, json={"vpcConfig": {"vpcId": "", "vSwitchIds": []}})).json()
+    cleared = (await control.call("PUT", ECHO, json={"vpcConfig": {"vpcId": "", "vSwitchIds": []}, "role": ""})).json()
     assert "vpcConfig" not in cleared
     assert cleared["stateReason"] == "runs on Python 3.11"
 

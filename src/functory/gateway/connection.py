@@ -15,15 +15,15 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Protocol, cast
 
-import httptools
-
 from functory.gateway import answer
 from functory.gateway import head as heads
 from functory.gateway.asgi import AsgiApp, AsgiCall
 from functory.gateway.body import BodyCollector, Collected, too_large
 from functory.gateway.calls import Calls
+from functory.gateway.chunks import Chunks
 from functory.gateway.head import BadHead, Head
 from functory.gateway.http_trigger import HttpTriggers
+from functory.gateway.streaming import StreamSink
 from functory.gateway.targets import Targets
 from functory.gateway.tunnel import Tunnel
 from functory.model import errors
@@ -117,8 +117,8 @@ class Connection(asyncio.Protocol):
         self._head: Head | None = None
         self._left = 0
         self._body: BodyCollector | None = None
-        self._chunks: _Chunks | None = None
-        self._stream: _StreamSink | None = None
+        self._chunks: Chunks | None = None
+        self._stream: StreamSink | None = None
         self._asgi: AsgiCall | None = None
         self._tunnel: Tunnel | None = None
         self._paused = False
@@ -243,7 +243,7 @@ class Connection(asyncio.Protocol):
             limit, hashed=head.call is not None and head.authorization.startswith(_ACS3)
         )
         self._left = head.content_length
-        self._chunks = _Chunks(head, self._body) if head.chunked else None
+        self._chunks = Chunks(head, self._body) if head.chunked else None
         if head.expects_continue and not rest and self._transport is not None:
             self._transport.write(_CONTINUE)
         self._take_body(rest)
@@ -355,7 +355,7 @@ class Connection(asyncio.Protocol):
         if not chunked and source.size_bytes is None:
             self.keep_alive = False
         self.write(head)
-        self._stream = _StreamSink(self, source, chunked=chunked)
+        self._stream = StreamSink(self, source, chunked=chunked)
         if self._paused:
             source.pause()
         return self._stream
@@ -441,71 +441,3 @@ class Connection(asyncio.Protocol):
             return True
         self.keep_alive = False
         return False
-
-
-class _StreamSink:
-    """Passes a streamed reply on to the client. Implements `model.invocation.Sink`."""
-
-    __slots__ = ("_chunked", "_connection", "source")
-
-    def __init__(self, connection: Connection, source: ReplyStream, *, chunked: bool) -> None:
-        self._connection = connection
-        self._chunked = chunked
-        self.source = source
-
-    def write(self, piece: bytes) -> None:
-        if piece:
-            self._connection.write(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
-
-    def end(self, complete: bool) -> None:
-        if not complete:
-            # The only way to say "this is not whole" once the head is sent.
-            self._connection.abort()
-            return
-        if self._chunked:
-            self._connection.write(b"0\r\n\r\n")
-        self._connection.answered()
-
-    def client_gone(self) -> None:
-        """Nobody reads any more."""
-        self.source.cancel()
-
-
-class _Chunks:
-    """Takes a chunked body apart, by httptools."""
-
-    def __init__(self, head: Head, body: BodyCollector) -> None:
-        self._body = body
-        self._done = False
-        self._begun = 0
-        self.more = False
-        """Something follows the body in the same read."""
-        self._parser = httptools.HttpRequestParser(self)
-        self._parser.feed_data(head.raw)
-
-    def on_message_begin(self) -> None:
-        self._begun += 1
-        self.more = self._begun > 1
-
-    def on_body(self, piece: bytes) -> None:
-        if self._begun == 1:
-            self._body.add(piece)
-
-    def on_message_complete(self) -> None:
-        self._done = True
-
-    def feed(self, data: bytes) -> bool:
-        """More of the body; whether it is whole."""
-        if data:
-            try:
-                self._parser.feed_data(data)
-            except httptools.HttpParserCallbackError as error:
-                if isinstance(error.__context__, errors.FunctoryError):
-                    raise error.__context__ from None
-                raise
-            except httptools.HttpParserError as error:
-                if self._done:
-                    self.more = True
-                    return True
-                raise BadHead(400, f"the chunked body cannot be read: {error}") from None
-        return self._done

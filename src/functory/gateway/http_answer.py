@@ -24,6 +24,8 @@ JSON = b"content-type: application/json\r\n"
 TEXT = b"content-type: text/plain; charset=utf-8\r\n"
 BYTES = b"content-type: application/octet-stream\r\n"
 EVENTS = b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
+BAD_ANSWER = "BadResponse"
+"""The error type of an answer that cannot be one."""
 _MARK = b'"statusCode"'
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _OURS = frozenset(

@@ -14,7 +14,7 @@ import os
 import socket
 from time import perf_counter_ns
 
-from . import backend, child, facts, frames, listening, loop, runtime_api, speakers, tunnel
+from . import backend, child, facts, frames, health, listening, loop, runtime_api, speakers, tunnel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Supervisor:
         self._tunnels = tunnel.Tunnels(self._loop, self._answers)
         self._speaker: speakers.Speaker | None = None
         self._child: child.Child | None = None
-        self._health: Health | None = None
+        self._health: health.Health | None = None
         self._port = 0
         self._look_s = _FIRST_LOOK_S
         self._looked_s = 0.0
@@ -85,8 +85,8 @@ class Supervisor:
         if limit_s:
             self._loop.later(limit_s - _LAST_TALK_S, self._give_up)
         if self._program["serves_http"]:
-            health = self._program["health"]
-            self._loop.later(max(self._look_s, health["initial_delay_s"] if health else 0), self._look)
+            rules = self._program["health"]
+            self._loop.later(max(self._look_s, rules["initial_delay_s"] if rules else 0), self._look)
 
     def _choose_port(self) -> int:
         """The port that the user fixed, or any free one."""
@@ -145,10 +145,10 @@ class Supervisor:
 
     def _server_is_up(self) -> None:
         server = backend.Backend(self._loop, self._port)
-        health = self._program["health"]
+        rules = self._program["health"]
         speaker = speakers.HttpSpeaker(server, self._headers, self._answers, self._spec["instance_id"], self._tunnels)
-        if health:
-            self._health = Health(self._loop, server, health, self._unhealthy)
+        if rules:
+            self._health = health.Health(self._loop, server, rules, self._unhealthy)
             self._health.wait(lambda: self._speaks(speaker))
         else:
             self._speaks(speaker)
@@ -293,71 +293,3 @@ def _answers(port: int) -> bool:
     """Whether anybody accepts connections. Loopback says so at once."""
     with socket.socket() as probe:
         return probe.connect_ex((backend.HOST, port)) == 0
-
-
-class Health:
-    """Asks a server how it is (`healthCheckConfig`)."""
-
-    def __init__(self, events: loop.Loop, server: backend.Backend, rules: dict[str, Any], on_ill: Any) -> None:
-        self._loop = events
-        self._server = server
-        self._rules = rules
-        self._on_ill = on_ill
-        self._on_well: Any = None
-        self._good = 0
-        self._bad = 0
-        self._stopped = False
-        path = rules["path"] if rules["path"].startswith("/") else "/" + rules["path"]
-        self._head = f"GET {path} HTTP/1.1\r\nhost: {backend.HOST}:{server.port}\r\n".encode()
-
-    def wait(self, on_well: Any) -> None:
-        """Calls back once it has been well often enough. Until then it is asked more often than later."""
-        self._on_well = on_well
-        self._ask(lambda well: self._first(well))
-
-    def watch(self) -> None:
-        """From now on: too many bad answers in a row, and `on_ill` is called."""
-        self._bad = 0
-        self._later(self._rules["period_s"], self._checked)
-
-    def stop(self) -> None:
-        """No more questions."""
-        self._stopped = True
-
-    def _first(self, well: bool) -> None:
-        self._good = self._good + 1 if well else 0
-        if self._good >= self._rules["success_threshold"]:
-            self._on_well()
-        else:
-            self._later(min(self._rules["period_s"], 0.1), self._first)
-
-    def _checked(self, well: bool) -> None:
-        self._bad = 0 if well else self._bad + 1
-        if self._bad >= self._rules["failure_threshold"]:
-            self._on_ill(f"the server failed its health check {self._rules['path']} {self._bad} times in a row")
-        else:
-            self._later(self._rules["period_s"], self._checked)
-
-    def _later(self, seconds: float, then: Any) -> None:
-        self._loop.later(seconds, lambda: None if self._stopped else self._ask(then))
-
-    def _ask(self, then: Any) -> None:
-        told: list[bool] = []
-
-        def tell(well: bool) -> None:
-            if not told:
-                told.append(well)
-                timer.cancel()
-                then(well)
-
-        def news(answer: backend.Answer) -> None:
-            answer.pieces.clear()
-            if answer.failure or answer.whole:
-                tell(not answer.failure and 200 <= answer.status < 400)
-
-        def late() -> None:
-            self._server.drop(answer)
-            tell(False)
-
-        timer = self._loop.later(self._rules["timeout_s"], late)
-        answer = self._server.send(self._head, b"", news)
