@@ -234,3 +234,11 @@ def test_secrets_are_not_in_a_plan(run: Run, folder: Path) -> None:
         said = run("deploy", str(folder), *arguments).stdout
         assert "example.com/p:1" in said
         assert "hidden" not in said
+
+
+def test_requirements_of_a_function_that_is_not_python_are_refused(run: Run, folder: Path) -> None:
+    (folder / "more.txt").write_text("idna\n")
+    (folder / "functory.yaml").write_text(
+        "functions:\n  odd: {code: ./shop, runtime: nodejs20, handler: index.handler, requirements: more.txt}\n"
+    )
+    assert "its runtime is nodejs20" in run("deploy", str(folder), code=2).stderr

@@ -16,6 +16,7 @@ from functory.cli.command import Command, connected
 from functory.cli.steps import Plan, Steps
 from functory.sdk import Client, answers, package, project, removal, sites, stack, surroundings
 from functory.sdk import deploy as deploying
+from functory.sdk.errors import ProjectError
 from functory.sdk.project import Project
 from functory.sdk.steps import Action, Step
 from functory.sdk.units import Stack, Unit
@@ -139,6 +140,7 @@ def _deploy_unit(
     screen.err.print(Text.assemble("  ", (wanted.name, "bold"), ("  from ", "dim"), where, "\n"), soft_wrap=True)
     current = deploying.find(client, wanted.name)
     runtime = wanted.runtime or (current.runtime if current else project.DEFAULT_RUNTIME)
+    _check_requirements(unit, runtime)
     packed = None
     if unit.source is not None:
         with steps.step("packing") as step:
@@ -178,6 +180,7 @@ def _planned(client: Client, unit: Unit) -> Step:
     """The function's own step. Dependencies count as what they are: they are installed when it is deployed."""
     current = deploying.find(client, unit.project.name)
     runtime = unit.project.runtime or (current.runtime if current else project.DEFAULT_RUNTIME)
+    _check_requirements(unit, runtime)
     packed = package.pack(unit.source, keep=project.kept_folders(runtime)) if unit.source else None
     built = [layer.arn for layer in (current.layers if current else None) or [] if deploying.is_dependencies(layer.arn)]
     layer = built[0] if built and _requirements(unit) else ""
@@ -207,6 +210,14 @@ def _requirements(unit: Unit) -> str:
     if unit.requirements is not None:
         return project.requirements_in(unit.requirements)
     return project.requirements_of(unit.source) if unit.source else ""
+
+
+def _check_requirements(unit: Unit, runtime: str) -> None:
+    if unit.requirements is not None and not runtime.startswith("python"):
+        raise ProjectError(
+            f"{unit.project.name} has requirements, but its runtime is {runtime}",
+            hint="only Python's are installed by the node; the code of others brings its packages along",
+        )
 
 
 def _dependencies(client: Client, steps: Steps, unit: Unit, runtime: str) -> str:

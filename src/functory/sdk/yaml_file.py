@@ -89,6 +89,11 @@ def _note(path: Path, node: yaml.Node, where: Where, lines: dict[Where, int]) ->
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             name = (*where, str(key.value))
+            if name in lines:
+                raise ProjectError(
+                    f"{path}:{key.start_mark.line + 1}: {key.value!r} is said twice, first in line {lines[name]}",
+                    hint="the second one would silently replace the first",
+                )
             lines[name] = key.start_mark.line + 1
             _note(path, value, name, lines)
     elif isinstance(node, yaml.SequenceNode):

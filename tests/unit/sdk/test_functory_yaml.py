@@ -151,6 +151,8 @@ F = "functions:\n  f:\n    "
         ("[1]", "is not a mapping"),
         ("a: [", r"functory.yaml:\d: is not YAML"),
         ("vars: {}", "nothing to deploy"),
+        (F + "memory: 1\n    memory: 2", r":4: 'memory' is said twice, first in line 3"),
+        ("a: &a [*a]", "deeper than"),
         ("function: {}", r":1: function: there is no such field"),
         ("functions: [1]", r":1: functions: expected"),
         ("functions:\n  f: 3", r":2: functions.f: expected a mapping, got a number"),
