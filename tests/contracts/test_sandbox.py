@@ -70,7 +70,7 @@ class _Brittle:
 
     tier = ProcessSandboxes.tier
 
-    def create(self, spec: InstanceSpec, fds: Sequence[int]) -> Sandbox:
+    def create(self, spec: InstanceSpec, fds: Sequence[int], parent: Sandbox | None = None) -> Sandbox:
         if spec.handler == "odd.error":
             raise ZeroDivisionError("odd")
         return _BrittleBox(spec.instance_id, self.calls)

@@ -76,7 +76,7 @@ async def test_an_instance_that_ends_as_soon_as_it_is_made_fails_its_caller_at_o
     async with edge(echo) as node:
         spawn = node.spawner.spawn
 
-        async def spawn_and_end(spec: InstanceSpec, on_exit: Callable[[Exit], None]) -> Spawned:
+        async def spawn_and_end(spec: InstanceSpec, on_exit: Callable[[Exit], None], parent: str = "") -> Spawned:
             made = await spawn(spec, on_exit)
             node.spawner.made[-1].end(Exit(instance_id=spec.instance_id, code=7))
             return made

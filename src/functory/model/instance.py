@@ -86,6 +86,8 @@ class InstanceSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Memory that the runtime maps beside what the function uses; comes on top of the limit per process."""
     start_timeout_s: int = 0
     """How long it may take to load the code; 0 = the node's setting."""
+    template: bool = False
+    """It loads the code and runs the initializer, and then is only forked: its children are instances."""
     context: dict[str, str] = {}
     """Constant fields of the handler's context: function name, region, account id, version, …"""
     credentials_until_ms: int = 0

@@ -76,8 +76,12 @@ class SandboxMaker(Protocol):
     def tier(self) -> Tier:
         """What its boxes are worth, found out by really trying."""
 
-    def create(self, spec: InstanceSpec, fds: Sequence[int]) -> Sandbox:
-        """A running box for `spec`. `fds`: request pipe (read end), reply pipe (write end), log pipe (write end)."""
+    def create(self, spec: InstanceSpec, fds: Sequence[int], parent: Sandbox | None = None) -> Sandbox:
+        """A running box for `spec`. `fds`: request pipe (read end), reply pipe (write end), log pipe (write end).
+
+        `parent`: a box of the same function whose spec says `template`. Where no child of it can be had, the box is
+        made as if there were no parent: what it says when it is ready tells which it is.
+        """
 
     def fileno(self) -> Sequence[int]:
         """Descriptors that become readable when `reap` has something to do. Call `reap` after each `create` too."""

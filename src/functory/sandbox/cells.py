@@ -2,9 +2,10 @@
 
 Loaded by path under the interpreter of the functions: the standard library only, and little of it.
 
-    spawner → zygote    {"op": "stem", "id", "uid"} with a socket, and the group to be born in if there is one
+    spawner → zygote    {"op": "stem", "id", "uid", "template"} with a socket, and the group to be born in if there is
+                        one; a template is made of it in a frame of its own (`frame.py`)
                         {"op": "kill", "id"} · end of file: end everything
-    zygote → spawner    {"op": "ready", "version", "drop"} once · {"op": "made", "id", "pid": 0} with a pidfd,
+    zygote → spawner    {"op": "ready", "version", "drop"} once · {"op": "made", "id", "pid": 0} with two pidfds,
                         or {"op": "failed", "id", "reason"}, for each stem · {"op": "ended", "id", "status", "killed"},
                         and before it {"op": "ending", "id"} if it ended by itself and others may be left
     spawner → stem      {"spec", "network", "opt": place of the layers} on its own socket, with descriptors: request,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
 MESSAGE_BYTES = zygote.MESSAGE_BYTES
 _STEM_FDS = 2
-_SPEC_FDS = 4 + skeleton.LAYER_PLACES
+SPEC_FDS = 4 + skeleton.LAYER_PLACES
 _UNMADE = 70
 INITS = 4
 _SOCKET_FD, _SCOPES_FD, _NETWORK_FD, _FIRST_FREE = 5, 6, 7, 8
@@ -66,11 +67,11 @@ class Child:
 class Cells:
     """Makes, kills and buries until its control socket closes."""
 
-    def __init__(self, control: _socket.socket, runtime: Any, box: Box) -> None:
+    def __init__(self, control: _socket.socket, runtime: Any, box: Box, inits: int = INITS) -> None:
         self._control = control
         self._runtime = runtime
         self._box = box
-        self._inits = init.Inits(INITS)
+        self._inits = init.Inits(inits)
         self._poll = select.epoll()
         self._children: dict[str, Child] = {}
         self._mains: dict[int, Child] = {}
@@ -117,15 +118,19 @@ class Cells:
     def _make(self, message: dict[str, Any], fds: list[int]) -> None:
         name = message["id"]
         try:
-            first, first_fd = self._inits.take()
-            self._inits.enter(first_fd)
+            first, first_fd, space = self._inits.take()
+            self._inits.enter(space)
             try:
                 spaces = syscalls.NEWNS | syscalls.NEWIPC | syscalls.NEWUTS
+                spaces |= syscalls.NEWUSER if message["template"] else 0
                 pid, pidfd = syscalls.clone3(spaces, fds[1] if len(fds) > 1 else -1)
                 if pid == 0:
                     self._be_stem(message, fds[0])
             finally:
                 self._inits.leave()
+                os.close(space)
+            if message["template"]:
+                self._box.map_user(pid, message["uid"])
         except OSError as failure:
             self._say(op="failed", id=name, reason=str(failure))
             return
@@ -134,14 +139,15 @@ class Cells:
         self._pidfds[name] = first_fd
         self._poll.register(pidfd, select.EPOLLIN)
         self._poll.register(first_fd, select.EPOLLIN)
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", pidfd))]
+        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("ii", pidfd, first_fd))]
         self._control.sendmsg([json.dumps({"op": "made", "id": name, "pid": 0}).encode()], rights)
 
     def _be_stem(self, message: dict[str, Any], fd: int) -> None:
         """The child; never returns."""
         status = _UNMADE
         try:
-            status = self._box.live(self._runtime, message["uid"], fd)
+            live = self._box.live_as_template if message["template"] else self._box.live
+            status = live(self._runtime, message["uid"], fd)
         except (OSError, ValueError) as failure:
             os.write(2, f"the process could not be made an instance: {failure}\n".encode())
         finally:
@@ -192,7 +198,7 @@ def _kill_by(pidfd: int) -> None:
 
 def hear(control: _socket.socket) -> tuple[bytes, list[Any]]:
     """A stem's next message and what came with it."""
-    data, ancillary, _, _ = control.recvmsg(MESSAGE_BYTES, _socket.CMSG_SPACE(_SPEC_FDS * 4))
+    data, ancillary, _, _ = control.recvmsg(MESSAGE_BYTES, _socket.CMSG_SPACE(SPEC_FDS * 4))
     return data, ancillary
 
 
@@ -206,9 +212,14 @@ class Box:
 
     def __init__(self, fixed_user: bool) -> None:
         """`fixed_user`: there is only one user in the box; it loses its rights instead of its number."""
-        self._fixed_user = fixed_user
+        from . import frame
+
+        self._frame = frame
+        self.fixed_user = fixed_user
         self._filter = syscalls.Filter(seccomp.build(syscalls.MACHINE))
         self._scopes = syscalls.landlock_scopes()
+        self.scopes = (_SCOPES_FD,) if self._scopes >= 0 else ()
+        """Where a child finds its landlock rules."""
         self._no_network = _empty_network()
 
     def live(self, runtime: Any, uid: int, fd: int) -> int:
@@ -234,6 +245,18 @@ class Box:
         self.lock(message["spec"], uid, fds)
         return int(runtime.run(message["spec"]))
 
+    def live_as_template(self, runtime: Any, uid: int, fd: int) -> int:
+        """A child's life as the keeper of a template; its exit code."""
+        self._keep_descriptors(fd)
+        return self._frame.live(self, runtime, os.getuid() if self.fixed_user else uid)
+
+    def map_user(self, pid: int, uid: int) -> None:
+        """Gives a child's user namespace its only user."""
+        own = os.getuid() if self.fixed_user else uid
+        for name, text in (("setgroups", "deny"), ("uid_map", f"{own} {own} 1"), ("gid_map", f"{own} {own} 1")):
+            with open(f"/proc/{pid}/{name}", "w") as file:
+                file.write(text)
+
     def _keep_descriptors(self, fd: int) -> None:
         """Nothing of the zygote's may stay open: the end of its socket would not be seen."""
         keep = [fd, self._scopes, self._no_network]
@@ -244,13 +267,22 @@ class Box:
         confine.close_from(_FIRST_FREE)
 
     def furnish(self, message: dict[str, Any], uid: int, mounts: list[int]) -> None:
-        """The rest of the root: code, layers, a /tmp of its own, the network."""
+        """The rest of the root: a /tmp of its own, code, layers, the network."""
+        self.mount_own(message, uid, mounts)
+        self._choose_network(message)
+
+    def mount_own(self, message: dict[str, Any], uid: int, mounts: list[int]) -> None:
+        """A /tmp of its own, code and layers; without `mounts`, the latter are there already."""
         spec = message["spec"]
         size = f"size={spec['disk_mb']}m,nr_inodes={max(spec['disk_mb'] * INODES_PER_MB, 1024)},mode=700"
-        owner = "" if self._fixed_user else f",uid={uid},gid={uid}"
+        owner = "" if self.fixed_user else f",uid={uid},gid={uid}"
         syscalls.mount("tmp", skeleton.TMP, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, size + owner)
-        syscalls.move_mount(mounts[0], skeleton.CODE)
-        lay(mounts[1:], message["opt"])
+        if mounts:
+            syscalls.move_mount(mounts[0], skeleton.CODE)
+            lay(mounts[1:], message["opt"])
+
+    def _choose_network(self, message: dict[str, Any]) -> None:
+        spec = message["spec"]
         if message["network"] == "none" and spec["program"]:
             _own_loopback()  # its requests come over a port, which no other function may reach
         elif message["network"] == "none":
@@ -259,7 +291,7 @@ class Box:
     def lock(self, spec: dict[str, Any], uid: int, fds: list[int]) -> None:
         """Limits, then user, then rights; the filter last, since it forbids most of the rest."""
         self.shut_in()
-        confine.own_descriptors(*fds[:3])
+        confine.own_descriptors(fds[0], fds[1], fds[2])
         self.limit(spec)
         confine.name_process(spec["instance_id"])
         self.renounce(uid)
@@ -277,11 +309,11 @@ class Box:
     def limit(self, spec: dict[str, Any], pid: int = 0) -> None:
         """The limits that each process has; `pid`: of another process than this one."""
         memory_mb = spec["memory_mb"] + spec["reserve_mb"]
-        confine.limit(memory_mb, spec["disk_mb"], spec["concurrency"], own_user=not self._fixed_user, pid=pid)
+        confine.limit(memory_mb, spec["disk_mb"], spec["concurrency"], own_user=not self.fixed_user, pid=pid)
 
     def renounce(self, uid: int) -> None:
         """Becomes a user without any right."""
-        if not self._fixed_user:
+        if not self.fixed_user:
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
             syscalls.be_dumpable(True)

@@ -14,7 +14,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4
@@ -190,10 +190,11 @@ def let_signals_through() -> None:
     _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
 
 
-def own_descriptors(request_fd: int, reply_fd: int, log_fd: int, *more: int) -> None:
+def own_descriptors(request_fd: int, reply_fd: int, log_fd: int, *more: int, keep: Iterable[int] = ()) -> None:
     """Arranges 1 and 2 = log, REQUEST_FD and REPLY_FD, `more` behind them; closes all others but 0, which is /dev/null.
 
-    The given descriptors must be above where they go. The channel is not inherited by programs that are started.
+    The given descriptors must be above where they go; those in `keep` stay as they are. The channel is not inherited by
+    programs that are started.
     """
     os.dup2(log_fd, 1)
     os.dup2(log_fd, 2)
@@ -201,13 +202,26 @@ def own_descriptors(request_fd: int, reply_fd: int, log_fd: int, *more: int) -> 
     os.dup2(reply_fd, REPLY_FD, inheritable=False)
     for place, fd in enumerate(more, REPLY_FD + 1):
         os.dup2(fd, place, inheritable=False)
-    close_from(REPLY_FD + 1 + len(more))
+    close_all_but(REPLY_FD + 1 + len(more), keep)
 
 
 def close_from(first: int) -> None:
     """Closes all descriptors from `first` on."""
-    if _syscall(_SYS_CLOSE_RANGE, first, 0xFFFFFFFF, 0) != 0:
+    _close_range(first, 0xFFFFFFFF)
+
+
+def close_all_but(first: int, keep: Iterable[int]) -> None:
+    """Closes all descriptors from `first` on that are not in `keep`."""
+    for fd in sorted(keep):
+        if fd > first:
+            _close_range(first, fd - 1)
+        first = max(first, fd + 1)
+    close_from(first)
+
+
+def _close_range(first: int, last: int) -> None:
+    if _syscall(_SYS_CLOSE_RANGE, first, last, 0) != 0:
         for name in os.listdir("/proc/self/fd"):  # kernels before 5.9
-            if int(name) >= first:
+            if first <= int(name) <= last:
                 with contextlib.suppress(OSError):
                     os.close(int(name))

@@ -89,8 +89,107 @@ Answer = Ready | Made | Failed | Ended | Ending
 _answers = msgspec.json.Decoder(Answer)
 
 
-class Zygote:
-    """One running zygote. `ended` holds what it told about ends and nobody has taken yet."""
+class Forker:
+    """What makes children when asked over a socket. `ended` holds what it told about ends and nobody has taken."""
+
+    def __init__(self, name: str, control: socket.socket) -> None:
+        """`name`: what it is called in messages for people."""
+        self.name = name
+        self.ended: deque[Ended] = deque()
+        self.alive = True
+        self._socket = control
+
+    def fileno(self) -> int:
+        """Readable when there is something to `read`."""
+        return self._socket.fileno()
+
+    def kill(self, instance_id: str) -> None:
+        """Ends an instance's tree; `ended` tells when it is gone."""
+        try:
+            self._socket.sendall(msgspec.json.encode(Kill(id=instance_id)))
+        except OSError:
+            self._lost()
+
+    def end_instance(self, instance_id: str) -> Ended | None:
+        """Ends an instance's tree and waits until it is gone; None if the zygote died over it."""
+        self.kill(instance_id)
+        while self.alive:
+            for told in self.ended:
+                if told.id == instance_id:
+                    self.ended.remove(told)
+                    return told
+            try:
+                answer = self._receive()
+            except OSError:
+                self._lost()
+                return None
+            if isinstance(answer, Ended):
+                self.ended.append(answer)
+        return None
+
+    def read(self) -> None:
+        """Takes in what it told, without waiting."""
+        while self.alive:
+            try:
+                answer = self._receive(socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._lost()
+                return
+            if isinstance(answer, Ended):
+                self.ended.append(answer)
+
+    def _ask(self, name: str, message: bytes, fds: Sequence[int]) -> Made:
+        """Sends a request for a child and waits until it is made."""
+        try:
+            socket.send_fds(self._socket, [message], fds)
+            while True:
+                answer = self._receive()
+                if isinstance(answer, Ended):
+                    self.ended.append(answer)
+                elif isinstance(answer, Made) and answer.id == name:
+                    return answer
+                elif isinstance(answer, Failed) and answer.id == name:
+                    raise SandboxError(answer.reason)
+                elif answer is None:
+                    raise SandboxError(f"{self.name} has died")
+        except OSError as failure:  # a timeout too
+            self._unanswered()
+            raise SandboxError(f"{self.name} does not answer: {failure}") from failure
+
+    def _limit(self, limit_s: float) -> None:
+        """Bounds every wait on the socket by the kernel: Python's own time limit would also wait where we must not."""
+        limit = struct.pack("@ll", int(limit_s), int(limit_s % 1 * 1e6))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+
+    def _unanswered(self) -> None:
+        """A request for a child was not answered in time: a zygote that does not answer is of no use any more."""
+        self._lost()
+
+    def _lost(self) -> None:
+        self.alive = False
+
+    def _receive(self, flags: int = 0) -> Answer | None:
+        data = self._take(flags)
+        if not data:
+            self._lost()
+            return None
+        answer: Answer = _answers.decode(data)
+        if isinstance(answer, Ending):
+            self._on_ending(answer.id)
+        return answer
+
+    def _on_ending(self, name: str) -> None:
+        """Something of an instance may still be running, and is to die."""
+
+    def _take(self, flags: int) -> bytes:
+        return self._socket.recv(MESSAGE_BYTES, flags)
+
+
+class Zygote(Forker):
+    """One running zygote."""
 
     def __init__(self, interpreter: str, try_uid: int, preload: Sequence[str] = (), lifeline: int = -1) -> None:
         """Starts it; `wait_ready` before anything else. `SandboxError` if the process cannot be made.
@@ -98,10 +197,8 @@ class Zygote:
         `lifeline`: a descriptor it keeps open as long as it lives, so that its end can be seen from outside.
         """
         self.interpreter = interpreter
-        self.ended: deque[Ended] = deque()
-        self.alive = True
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._socket = ours
+        super().__init__(f"the zygote of {interpreter}", ours)
         for end in (ours, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * MESSAGE_BYTES)
         try:
@@ -143,71 +240,12 @@ class Zygote:
         self._limit(ANSWER_LIMIT_S)
         self.version, self.drop = message.version, message.drop
 
-    def fileno(self) -> int:
-        """Readable when there is something to `read`."""
-        return self._socket.fileno()
-
     def fork(self, uid: int, tmp: str, spec: InstanceSpec, fds: Sequence[int]) -> Made:
         """A new instance; `SandboxError` if it cannot be made."""
         message = msgspec.json.encode(Fork(uid=uid, tmp=tmp, spec=spec))
         if len(message) > MESSAGE_BYTES:
             raise SandboxError(f"the specification has {len(message)} bytes, the limit is {MESSAGE_BYTES}")
         return self._ask(spec.instance_id, message, fds)
-
-    def _ask(self, name: str, message: bytes, fds: Sequence[int]) -> Made:
-        """Sends a request for a child and waits until it is made."""
-        try:
-            socket.send_fds(self._socket, [message], fds)
-            while True:
-                answer = self._receive()
-                if isinstance(answer, Ended):
-                    self.ended.append(answer)
-                elif isinstance(answer, Made) and answer.id == name:
-                    return answer
-                elif isinstance(answer, Failed) and answer.id == name:
-                    raise SandboxError(answer.reason)
-                elif answer is None:
-                    raise SandboxError(f"the zygote of {self.interpreter} has died")
-        except OSError as failure:  # a timeout too: a zygote that does not answer is of no use any more
-            self._lost()
-            raise SandboxError(f"the zygote of {self.interpreter} does not answer: {failure}") from failure
-
-    def kill(self, instance_id: str) -> None:
-        """Ends an instance's tree; `ended` tells when it is gone."""
-        try:
-            self._socket.sendall(msgspec.json.encode(Kill(id=instance_id)))
-        except OSError:
-            self._lost()
-
-    def end_instance(self, instance_id: str) -> Ended | None:
-        """Ends an instance's tree and waits until it is gone; None if the zygote died over it."""
-        self.kill(instance_id)
-        while self.alive:
-            for told in self.ended:
-                if told.id == instance_id:
-                    self.ended.remove(told)
-                    return told
-            try:
-                answer = self._receive()
-            except OSError:
-                self._lost()
-                return None
-            if isinstance(answer, Ended):
-                self.ended.append(answer)
-        return None
-
-    def read(self) -> None:
-        """Takes in what it told, without waiting."""
-        while self.alive:
-            try:
-                answer = self._receive(socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return
-            except OSError:
-                self._lost()
-                return
-            if isinstance(answer, Ended):
-                self.ended.append(answer)
 
     def end(self, limit_s: float = END_LIMIT_S) -> None:
         """Lets it end its instances and itself; kills it if that takes too long. Harmless twice."""
@@ -217,28 +255,3 @@ class Zygote:
             tree.end(self.pid)
             tree.wait_for_death(self.pid, tree.DEATH_WAIT_MS)
         self.pid = 0
-
-    def _limit(self, limit_s: float) -> None:
-        """Bounds every wait on the socket by the kernel: Python's own time limit would also wait where we must not."""
-        limit = struct.pack("@ll", int(limit_s), 0)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-
-    def _lost(self) -> None:
-        self.alive = False
-
-    def _receive(self, flags: int = 0) -> Answer | None:
-        data = self._take(flags)
-        if not data:
-            self._lost()
-            return None
-        answer: Answer = _answers.decode(data)
-        if isinstance(answer, Ending):
-            self._on_ending(answer.id)
-        return answer
-
-    def _on_ending(self, name: str) -> None:
-        """Something of an instance may still be running, and is to die."""
-
-    def _take(self, flags: int) -> bytes:
-        return self._socket.recv(MESSAGE_BYTES, flags)

@@ -52,10 +52,9 @@ class Inits:
 
     def __init__(self, stock: int) -> None:
         self._stock = stock
-        self._ready: list[tuple[int, int]] = []
+        self._ready: list[tuple[int, int, int]] = []
         self._home = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-        self._program = os.path.exists(PLACE)
 
     @property
     def short(self) -> bool:
@@ -66,29 +65,35 @@ class Inits:
         """Makes one more."""
         self._ready.append(self._make())
 
-    def take(self) -> tuple[int, int]:
-        """`(pid, pidfd)` of one; both are the taker's."""
+    def take(self) -> tuple[int, int, int]:
+        """`(pid, pidfd, its namespace)` of one; all are the taker's."""
         return self._ready.pop() if self._ready else self._make()
 
-    def enter(self, pidfd: int) -> None:
-        """The next child is born in its namespace; `leave` afterwards."""
-        syscalls.setns(pidfd, syscalls.NEWPID)
+    def enter(self, space: int) -> None:
+        """The next child is born in this namespace; `leave` afterwards."""
+        syscalls.setns(space, syscalls.NEWPID)
 
     def leave(self) -> None:
         """Children are born in our own again."""
         syscalls.setns(self._home, syscalls.NEWPID)
 
-    def _make(self) -> tuple[int, int]:
+    def _make(self) -> tuple[int, int, int]:
         syscalls.unshare(syscalls.NEWPID)
         try:
-            if self._program:
-                spread = [(os.POSIX_SPAWN_DUP2, self._null, number) for number in range(3)]
-                pid = os.posix_spawn(PLACE, ["init"], {}, file_actions=spread)
-            else:
-                pid = _copy_of_ourselves()
+            pid = start(self._null)
+            # Not by the pidfd: the process hides itself, and a template may not look into what is hidden.
+            space = os.open("/proc/self/ns/pid_for_children", os.O_RDONLY | os.O_CLOEXEC)
         finally:
             self.leave()
-        return pid, os.pidfd_open(pid)
+        return pid, os.pidfd_open(pid), space
+
+
+def start(null: int = 0) -> int:
+    """The next child, and so the first process of a namespace that was just made; `null`: /dev/null."""
+    if not os.path.exists(PLACE):
+        return _copy_of_ourselves()
+    spread = [(os.POSIX_SPAWN_DUP2, null, number) for number in range(3)]
+    return os.posix_spawn(PLACE, ["init"], {}, file_actions=spread)
 
 
 def _copy_of_ourselves() -> int:

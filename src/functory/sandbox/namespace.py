@@ -11,6 +11,7 @@ Network: an instance shares the node's, unless its function says that it needs n
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 from collections import deque
@@ -19,11 +20,11 @@ from collections.abc import Sequence
 import msgspec
 
 from functory.model.instance import Exit, Gauges, InstanceSpec
-from functory.sandbox import cgroups, confine, layering, skeleton
+from functory.sandbox import cgroups, confine, layering, skeleton, template
 from functory.sandbox.ahead_stock import AheadStock
-from functory.sandbox.base import SandboxError
-from functory.sandbox.handle import Ended, Zygote
-from functory.sandbox.nest import Assignment, Nest, Plan, Stem, StemDied, open_mounts
+from functory.sandbox.base import Sandbox, SandboxError
+from functory.sandbox.handle import Ended, Forker
+from functory.sandbox.nest import Assignment, Nest, Plan, Stem, StemDied, StemMaker, open_mounts
 from functory.sandbox.process import UIDS, WIDE_PRELOAD, say, wants_wide
 from functory.sandbox.tiers import NamespaceTier
 
@@ -44,8 +45,11 @@ class NamespaceSandbox:
         self._maker = maker
         self._stem = stem
         self._exit: Exit | None = None
+        self._killed = False
         self.id = spec.instance_id
         self.pid = stem.pid
+        self.template: template.Template | None = None
+        """Its children are instances, if it is one."""
 
     @property
     def stem(self) -> Stem:
@@ -61,7 +65,9 @@ class NamespaceSandbox:
         """End the whole tree now."""
         if self._exit is None:
             self.let_die()
-            self._stem.nest.kill(self._stem.name)
+            self._killed = template.kill(self._stem)
+            if not self._killed:
+                self._stem.nest.kill(self._stem.name)
 
     def let_die(self) -> None:
         """It is being killed: that shall not take as long as its share of processor time would make it."""
@@ -76,7 +82,8 @@ class NamespaceSandbox:
         """Kill what is left and give everything back."""
         if self._exit is None:
             self.let_die()
-            self.ended(self._stem.nest.end_instance(self._stem.name))
+            killed = template.kill(self._stem)
+            self.ended(None if killed else self._stem.nest.end_instance(self._stem.name))
         self._maker.forget(self)
 
     def ended(self, ended: Ended | None) -> Exit:
@@ -91,7 +98,7 @@ class NamespaceSandbox:
             instance_id=self.id,
             code=0 if number else os.WEXITSTATUS(status),
             signal=number,
-            killed=killed,
+            killed=killed or self._killed,
             out_of_memory=status != 0 and kills > 0,
             oom_kills=kills,
         )
@@ -114,6 +121,7 @@ class NamespaceSandboxes:
         """Keys whose stock is kept up: those that have been used."""
         self._boxes: dict[str, NamespaceSandbox] = {}
         self._by_stem: dict[str, NamespaceSandbox] = {}
+        self._templates: dict[str, NamespaceSandbox] = {}
         self._dying: list[Nest] = []
         self._unremoved: list[cgroups.Group] = []
         self._number = 0
@@ -143,26 +151,66 @@ class NamespaceSandboxes:
                 failures[nest.interpreter] = str(failure)
         return versions, failures
 
-    def create(self, spec: InstanceSpec, fds: Sequence[int]) -> NamespaceSandbox:
-        """A running box for `spec`."""
+    def create(self, spec: InstanceSpec, fds: Sequence[int], parent: Sandbox | None = None) -> NamespaceSandbox:
+        """A running box for `spec`; a fork of `parent` if that can be had at once."""
         if spec.instance_id in self._boxes:
             raise SandboxError(f"instance {spec.instance_id} exists already")
         if len(spec.layer_dirs) > _LAYERS_MAX:
             raise SandboxError(f"it has {len(spec.layer_dirs)} layers, {_LAYERS_MAX} are allowed")
-        mounts = open_mounts(spec)
-        try:
-            stem = self._assigned(spec, [*fds, *mounts])
-        finally:
-            for fd in mounts:
-                os.close(fd)
+        stem = self._copied(spec, fds, parent) if isinstance(parent, NamespaceSandbox) else None
+        opened: template.Template | None = None
+        if stem is None:
+            mounts = open_mounts(spec)
+            try:
+                if spec.template:
+                    opened = self._opened(spec, [*fds, *mounts])
+                stem = opened.keeper if opened is not None else self._assigned(spec, [*fds, *mounts])
+            finally:
+                for fd in mounts:
+                    os.close(fd)
         box = NamespaceSandbox(self, spec, stem)
+        box.template = opened
+        if opened is not None:
+            self._templates[box.id] = box
         self._boxes[box.id] = self._by_stem[stem.name] = box
         return box
+
+    def _opened(self, spec: InstanceSpec, fds: Sequence[int]) -> template.Template:
+        """A new template; it has its code still to load."""
+        keeper = self._new_stem(self._nest((spec.runtime, wants_wide(spec))), template=True)
+        try:
+            self._bound(keeper, spec)
+            return template.open_template(keeper, self._assignment(spec), fds)
+        except (OSError, SandboxError) as failure:
+            self._drop(keeper)
+            raise SandboxError(str(failure)) from failure
+
+    def _copied(self, spec: InstanceSpec, fds: Sequence[int], parent: NamespaceSandbox) -> Stem | None:
+        """A fork of a template; None if that is not to be had now: the instance is made without it then."""
+        if parent.template is None:
+            return None
+        parent.template.read()
+        for _ in range(template.STOCK + 1):
+            try:
+                stem = parent.template.take(self._new_stem)
+            except SandboxError:
+                return None
+            try:
+                self._bound(stem, spec)
+                stem.become(self._assignment(spec), fds)
+            except (OSError, SandboxError):
+                self._drop(stem)
+            else:
+                return stem
+        return None
+
+    def _assignment(self, spec: InstanceSpec) -> Assignment:
+        return Assignment(spec=self._as_seen_inside(spec), network=spec.network, opt=self._tier.layers)
 
     def _assigned(self, spec: InstanceSpec, fds: Sequence[int]) -> Stem:
         """A stem that was made an instance. Those in stock may have died with their zygote, unnoticed so far."""
         key = (spec.runtime, wants_wide(spec))
-        assignment = Assignment(spec=self._as_seen_inside(spec), network=spec.network, opt=self._tier.layers)
+        assignment = self._assignment(spec)
         for last in (*[False] * (2 * STOCK), True):
             try:
                 stem = self._running_ahead(key, spec, fds[:3]) or self._stem(key)
@@ -187,11 +235,22 @@ class NamespaceSandboxes:
 
     def fileno(self) -> Sequence[int]:
         """Readable when `reap` has something to do."""
-        return [nest.fileno() for nest in self._nests.values() if nest.alive]
+        makers: list[Forker] = [*self._nests.values(), *self._links]
+        return [maker.fileno() for maker in makers if maker.alive]
+
+    @property
+    def _links(self) -> list[template.Template]:
+        return [box.template for box in self._templates.values() if box.template is not None]
 
     def reap(self) -> Sequence[Exit]:
         """The boxes that ended since the last call."""
         exits: list[Exit] = []
+        for box in list(self._templates.values()):
+            if box.template is not None:
+                box.template.read()
+                exits += self._take_ended(box.template)
+                if not box.template.alive:
+                    box.kill()  # dead already, or not to be trusted with anything any more
         for key, nest in list(self._nests.items()):
             nest.read()
             exits += self._take_ended(nest)
@@ -211,6 +270,8 @@ class NamespaceSandboxes:
         kept = [*self._ahead, *(stem for stems in self._stems.values() for stem in stems)]
         for stem in kept:
             stem.let_go()
+        kept += [stem for link in self._links for stem in link.stems]
+        template.close_all(self._links)
         for nest in (*self._nests.values(), *self._dying):
             nest.end()
         groups = [box.stem.group for box in self._boxes.values()]
@@ -223,6 +284,7 @@ class NamespaceSandboxes:
         self._ahead.clear()
         self._boxes.clear()
         self._by_stem.clear()
+        self._templates.clear()
         if self._groups is not None:
             self._groups.close()
 
@@ -230,6 +292,12 @@ class NamespaceSandboxes:
         """The box is destroyed."""
         self._boxes.pop(box.id, None)
         self._by_stem.pop(box.stem.name, None)
+        self._templates.pop(box.id, None)
+        if box.template is not None:
+            template.close_all([box.template])
+            for stem in box.template.stems:
+                self._give_back(stem.group)
+        box.stem.let_go()
         self._give_back(box.stem.group)
 
     # --- stock ----------------------------------------------------------------------------------------------------
@@ -237,7 +305,8 @@ class NamespaceSandboxes:
     @property
     def short(self) -> bool:
         """Whether `refill` has something to do, once nobody waits for anything else."""
-        return any(len(self._stems.get(key, ())) < STOCK for key in self._wanted) or self._ahead.missing() is not None
+        short = any(len(self._stems.get(key, ())) < STOCK for key in self._wanted)
+        return short or self._ahead.missing() is not None or any(link.short for link in self._links)
 
     def expect(self, spec: InstanceSpec) -> None:
         """Instances like this will be asked for: what can stand ready for them is made in the next quiet moments."""
@@ -249,6 +318,11 @@ class NamespaceSandboxes:
 
     def refill(self) -> None:
         """Makes one stem more."""
+        for link in self._links:
+            if link.short:
+                with contextlib.suppress(SandboxError):
+                    link.stems.append(self._new_stem(link))
+                return
         for key in self._wanted:
             stems = self._stems.setdefault(key, deque())
             if len(stems) < STOCK:
@@ -305,13 +379,16 @@ class NamespaceSandboxes:
         return self._make_stem(key)
 
     def _make_stem(self, key: Key) -> Stem:
-        nest = self._nest(key)
+        return self._new_stem(self._nest(key))
+
+    def _new_stem(self, maker: StemMaker, *, template: bool = False) -> Stem:
         self._number += 1
         name = f"s-{self._number}"
         group = None
         try:
             group = self._groups.make(name) if self._groups is not None else None
-            stem = nest.stem(name, _FIRST_INSIDE + self._number % (UIDS - _FIRST_INSIDE), group)
+            uid = _FIRST_INSIDE + self._number % (UIDS - _FIRST_INSIDE)
+            stem = maker.stem(name, uid, group, template=template)
             if group is not None:
                 group.move(stem.pid)
         except (OSError, SandboxError) as failure:
@@ -374,13 +451,20 @@ class NamespaceSandboxes:
         if box is not None:
             box.let_die()
 
-    def _take_ended(self, nest: Zygote) -> list[Exit]:
+    def _take_ended(self, maker: Forker) -> list[Exit]:
         exits = []
-        while nest.ended:
-            ended = nest.ended.popleft()
+        while maker.ended:
+            ended = maker.ended.popleft()
             box = self._by_stem.get(ended.id)
-            if box is not None:
-                exits.append(box.ended(ended))
+            if box is not None and box.poll() is None:
+                exits += [box.ended(ended), *self._lost_with(box.template)]
+        return exits
+
+    def _lost_with(self, maker: Forker | None) -> list[Exit]:
+        """What ends with a zygote or a template: its instances, and theirs."""
+        exits = []
+        for box in [box for box in self._boxes.values() if box.stem.nest is maker and box.poll() is None]:
+            exits += [box.ended(None), *self._lost_with(box.template)]
         return exits
 
     def _bury(self, nest: Nest) -> list[Exit]:
@@ -388,5 +472,4 @@ class NamespaceSandboxes:
         say(f"the zygote of {nest.interpreter} died; its instances are ended, the next one starts a new zygote")
         exits = self._take_ended(nest)
         nest.end(limit_s=1)
-        lost = [box for box in self._boxes.values() if box.stem.nest is nest and box.poll() is None]
-        return exits + [box.ended(None) for box in lost]
+        return exits + self._lost_with(nest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
+import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -42,6 +42,8 @@ class MakeStem(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="s
 
     id: str
     uid: int
+    template: bool = False
+    """It shall have a user namespace of its own, in which it makes instances."""
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,12 +64,14 @@ class StartAhead(msgspec.Struct, frozen=True, kw_only=True):
 class Stem:
     """A process in namespaces of its own that waits for what it shall be."""
 
-    def __init__(self, nest: Nest, name: str, pid: int, control: socket.socket, group: Group | None) -> None:
+    def __init__(self, nest: StemMaker, name: str, pid: int, control: socket.socket, group: Group | None) -> None:
         self.nest = nest
         self.name = name
         self.pid = pid
         """As the host numbers it."""
         self.group = group
+        self.first_fd = -1
+        """The first process of its namespace, where it has to be killed past its maker; else -1."""
         self._control = control
 
     def start_ahead(self, argv: Sequence[str]) -> None:
@@ -79,6 +83,13 @@ class Stem:
 
     def assign(self, assignment: Assignment, fds: Sequence[int]) -> None:
         """Makes it an instance; `StemDied` if it has ended. `fds`: pipes, then detached mounts."""
+        try:
+            self.become(assignment, fds)
+        finally:
+            self._control.close()
+
+    def become(self, assignment: msgspec.Struct, fds: Sequence[int]) -> socket.socket:
+        """The same for a process that is spoken to afterwards too: the socket."""
         data = msgspec.json.encode(assignment)
         if len(data) > handle.MESSAGE_BYTES:
             raise SandboxError(f"the specification has {len(data)} bytes, the limit is {handle.MESSAGE_BYTES}")
@@ -86,15 +97,64 @@ class Stem:
             socket.send_fds(self._control, [data], fds)
         except OSError as failure:
             raise StemDied(f"the prepared process has died: {failure}") from failure
-        finally:
-            self.let_go()
+        return self._control
 
     def let_go(self) -> None:
         """Closes our end; a stem that was not assigned ends itself."""
         self._control.close()
+        if self.first_fd >= 0:
+            os.close(self.first_fd)
+            self.first_fd = -1
 
 
-class Nest(handle.Zygote):
+class StemMaker(handle.Forker):
+    """What makes stems: a boxed zygote, or a template."""
+
+    _fds: tuple[int, ...] = ()
+    """What came with its last answer: the process, and the first of its namespace."""
+
+    def stem(self, name: str, uid: int, group: Group | None, *, template: bool = False) -> Stem:
+        """A new stem; `SandboxError` if it cannot be made. `template`: what it shall be is a template."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * handle.MESSAGE_BYTES)
+        fds = [theirs.fileno()]
+        if group is not None and group.fd >= 0:
+            fds.append(group.fd)
+        try:
+            self._ask(name, msgspec.json.encode(MakeStem(id=name, uid=uid, template=template)), fds)
+            pid = _host_pid(self._fds[0]) if self._fds else 0
+            first_fd = self._keep_first()
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+            self._drop_fds()
+        made = Stem(self, name, pid, ours, group)
+        made.first_fd = first_fd
+        if pid <= 0:
+            made.let_go()
+            raise SandboxError("the process died as soon as it was made")
+        return made
+
+    def _keep_first(self) -> int:
+        """A descriptor to kill by, if it is needed; the caller's."""
+        return -1
+
+    def _take(self, flags: int) -> bytes:
+        data, ancillary, _, _ = self._socket.recvmsg(handle.MESSAGE_BYTES, socket.CMSG_SPACE(8), flags)
+        for _, _, raw in ancillary:
+            self._drop_fds()
+            self._fds = struct.unpack(f"{len(raw) // 4}i", raw[: len(raw) // 4 * 4])
+        return data
+
+    def _drop_fds(self) -> None:
+        fds, self._fds = self._fds, ()
+        for fd in fds:
+            os.close(fd)
+
+
+class Nest(StemMaker, handle.Zygote):
     """One boxed zygote."""
 
     def __init__(
@@ -103,44 +163,14 @@ class Nest(handle.Zygote):
         """`on_ending`: told the name of a stem whose main process has ended and whose others are being killed."""
         self._plan = plan
         self._told_ending = on_ending
-        self._pidfd = -1
         super().__init__(interpreter, 0, plan.preload, lifeline)
 
     def _arguments(self, try_uid: int, preload: Sequence[str]) -> list[str]:
         return [str(_LAUNCHER), msgspec.json.encode(self._plan).decode()]
 
-    def stem(self, name: str, uid: int, group: Group | None) -> Stem:
-        """A new stem; `SandboxError` if it cannot be made."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * handle.MESSAGE_BYTES)
-        fds = [theirs.fileno()]
-        if group is not None and group.fd >= 0:
-            fds.append(group.fd)
-        try:
-            self._ask(name, msgspec.json.encode(MakeStem(id=name, uid=uid)), fds)
-            pid = _host_pid(self._pidfd)
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-            if self._pidfd >= 0:
-                os.close(self._pidfd)
-                self._pidfd = -1
-        if pid <= 0:
-            ours.close()
-            raise SandboxError("the process died as soon as it was made")
-        return Stem(self, name, pid, ours, group)
-
     def _on_ending(self, name: str) -> None:
         if self._told_ending is not None:
             self._told_ending(name)
-
-    def _take(self, flags: int) -> bytes:
-        data, ancillary, _, _ = self._socket.recvmsg(handle.MESSAGE_BYTES, socket.CMSG_SPACE(4), flags)
-        for _, _, raw in ancillary:
-            self._pidfd = int.from_bytes(raw[:4], sys.byteorder)
-        return data
 
 
 def open_mounts(spec: InstanceSpec) -> list[int]:
@@ -158,6 +188,9 @@ def open_mounts(spec: InstanceSpec) -> list[int]:
 
 def _host_pid(pidfd: int) -> int:
     """The number that we know the process by."""
-    with open(f"/proc/self/fdinfo/{pidfd}", "rb", buffering=0) as facts:
-        _, _, rest = facts.read(4096).partition(b"Pid:")
-    return int(rest.split(None, 1)[0])
+    try:
+        with open(f"/proc/self/fdinfo/{pidfd}", "rb", buffering=0) as facts:
+            _, _, rest = facts.read(4096).partition(b"\nPid:")
+        return int(rest.split(None, 1)[0])
+    except (OSError, ValueError, IndexError):
+        return 0  # what came is no process

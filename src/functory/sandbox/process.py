@@ -17,7 +17,7 @@ import msgspec
 
 from functory.model.instance import Exit, InstanceSpec
 from functory.sandbox import confine, layering, tree
-from functory.sandbox.base import SandboxError
+from functory.sandbox.base import Sandbox, SandboxError
 from functory.sandbox.folders import Folders
 from functory.sandbox.handle import Ended, Zygote
 
@@ -158,8 +158,12 @@ class ProcessSandboxes:
                 failures[zygote.interpreter] = str(failure)
         return versions, failures
 
-    def create(self, spec: InstanceSpec, fds: Sequence[int]) -> ProcessSandbox:
-        """A running process for `spec`."""
+    def create(self, spec: InstanceSpec, fds: Sequence[int], parent: Sandbox | None = None) -> ProcessSandbox:
+        """A running process for `spec`. There are no templates, so there is no `parent` either."""
+        if spec.template:
+            raise SandboxError(
+                "templates are made in boxes only, and this node's functions are plain processes (tier D)"
+            )
         if spec.instance_id in self._boxes:
             raise SandboxError(f"instance {spec.instance_id} exists already")
         zygote = self._zygote(spec.runtime, wants_wide(spec))

@@ -32,6 +32,11 @@ class SafeSandbox:
         return self._id
 
     @property
+    def inner(self) -> Sandbox:
+        """The back end's own."""
+        return self._inner
+
+    @property
     def pid(self) -> int:
         """The main process, as the host numbers it; 0 once it is gone."""
         return 0 if self._dead else self._inner.pid
@@ -100,15 +105,16 @@ class SafeSandboxes:
         """What its boxes are worth."""
         return self._inner.tier
 
-    def create(self, spec: InstanceSpec, fds: Sequence[int]) -> SafeSandbox:
-        """A running box; every failure of the back end is a `SandboxError`."""
+    def create(self, spec: InstanceSpec, fds: Sequence[int], parent: Sandbox | None = None) -> SafeSandbox:
+        """A running box; every failure of the back end is a `SandboxError`. `parent`: one of ours, or none if dead."""
         with self.lock:
             if self._closed:
                 raise SandboxError("the maker is closed: no box can be made any more")
             if spec.instance_id in self._boxes:
                 raise SandboxError(f"instance {spec.instance_id} exists already")
             try:
-                inner = self._inner.create(spec, fds)
+                known = self._boxes.get(parent.id) if parent is not None else None
+                inner = self._inner.create(spec, fds, known.inner if known is not None else None)
             except SandboxError:
                 raise
             except Exception as failure:

@@ -57,28 +57,61 @@ _ALLOW, _KILL, _ERRNO = 0x7FFF0000, 0x80000000, 0x00050000
 _EPERM, _ENOSYS, _EAFNOSUPPORT = 1, 38, 97
 _LEAF = 4
 """So many numbers are compared one after another; above, the range is halved."""
-_NUMBER_AT, _ARCH_AT, _FIRST_AT, _SECOND_AT = 0, 4, 16, 24
+_NUMBER_AT, _ARCH_AT, _FIRST_AT, _SECOND_AT, _FOURTH_AT = 0, 4, 16, 24, 40
+_NEWPID = 0x20000000
+_MOUNT_FLAGS = (14, 6)
+"""The mounts that an instance gets of its template: /proc (nosuid, nodev, noexec) and /tmp (nosuid, nodev)."""
 
 Instruction = tuple[int, int, int, int]
 
 
 def build(machine: str) -> bytes:
     """The program for a machine; ValueError if its numbers are not known."""
+    arch, column = _machine(machine)
+    program = _head(arch)
+    program += _when(_CLONE3, [(_RET, 0, 0, _ERRNO | _ENOSYS)])
+    program += _when(_CLONE[column], _argument(_FIRST_AT, _JSET, (_NAMESPACES,), _ERRNO | _EPERM, _ALLOW))
+    return _finish(program, column, ())
+
+
+def build_for_templates(machine: str) -> bytes:
+    """The program below which a template lives: it makes instances, so it may make what those consist of.
+
+    `clone3` cannot be looked into; that no user and no network namespace comes of it, the frame's own limits see to.
+    New mounts of /proc and /tmp are allowed, but none that moves, binds, changes or removes one.
+    """
+    arch, column = _machine(machine)
+    program = _head(arch)
+    program += _when(_CLONE[column], _argument(_FIRST_AT, _JSET, (_NAMESPACES,), _ERRNO | _EPERM, _ALLOW))
+    own = ("mount", "unshare", "setns")
+    mount, unshare, setns = (_DENIED[name][column] for name in own)
+    program += _when(mount, _argument(_FOURTH_AT, _JEQ, _MOUNT_FLAGS, _ALLOW, _ERRNO | _EPERM))
+    program += _when(unshare, _argument(_FIRST_AT, _JEQ, (_NEWPID,), _ALLOW, _ERRNO | _EPERM))
+    program += _when(setns, _argument(_SECOND_AT, _JEQ, (_NEWPID,), _ALLOW, _ERRNO | _EPERM))
+    return _finish(program, column, own)
+
+
+def _machine(machine: str) -> tuple[int, int]:
     if machine not in _ARCHES:
         raise ValueError(f"no filter of system calls is known for {machine}")
-    arch, column = _ARCHES[machine]
-    numbers = sorted(pair[column] for pair in _DENIED.values() if pair[column] >= 0)
-    program: list[Instruction] = [
+    return _ARCHES[machine]
+
+
+def _head(arch: int) -> list[Instruction]:
+    """Nothing but this machine's own instruction set; the number of the call is loaded afterwards."""
+    return [
         (_LD, 0, 0, _ARCH_AT),
         (_JEQ, 1, 0, arch),
         (_RET, 0, 0, _KILL),
         (_LD, 0, 0, _NUMBER_AT),
         (_JGE, 0, 1, _X32),
         (_RET, 0, 0, _KILL),
-        (_JEQ, 0, 1, _CLONE3),
-        (_RET, 0, 0, _ERRNO | _ENOSYS),
     ]
-    program += _when(_CLONE[column], _argument(_FIRST_AT, _JSET, (_NAMESPACES,), _ERRNO | _EPERM, _ALLOW))
+
+
+def _finish(program: list[Instruction], column: int, but: tuple[str, ...]) -> bytes:
+    """What all have in common; the names in `but` have been decided upon."""
+    numbers = sorted(pair[column] for name, pair in _DENIED.items() if pair[column] >= 0 and name not in but)
     program += _when(_IOCTL[column], _argument(_SECOND_AT, _JEQ, (_TIOCSTI, _TIOCLINUX), _ERRNO | _EPERM, _ALLOW))
     program += _when(_SOCKET[column], _argument(_FIRST_AT, _JEQ, _FAMILIES, _ALLOW, _ERRNO | _EAFNOSUPPORT))
     program += _tree(numbers)

@@ -218,6 +218,15 @@ _no_caps_head = ctypes.create_string_buffer(struct.pack("Ii", _CAPABILITY_VERSIO
 _no_caps = ctypes.create_string_buffer(24)
 
 
+_CAP_SYS_ADMIN = 21
+_one_cap = ctypes.create_string_buffer(struct.pack("6I", 1 << _CAP_SYS_ADMIN, 1 << _CAP_SYS_ADMIN, 0, 0, 0, 0), 24)
+
+
+def keep_one_capability() -> None:
+    """This process may make namespaces and mounts in its own user namespace from here on, and nothing else."""
+    _call("capset", _no_caps_head, _one_cap)
+
+
 def drop_capabilities() -> None:
     """This process has none from here on."""
     _call("capset", _no_caps_head, _no_caps)

@@ -163,7 +163,7 @@ class Zygote:
 def _lock_in(message: dict[str, Any], fds: list[int], parent: int) -> None:
     spec = message["spec"]
     os.setsid()
-    confine.own_descriptors(*fds)
+    confine.own_descriptors(fds[0], fds[1], fds[2])
     confine.let_signals_through()
     memory_mb = spec["memory_mb"] + spec["reserve_mb"]
     confine.limit(memory_mb, spec["disk_mb"], spec["concurrency"], own_user=message["uid"] != 0)

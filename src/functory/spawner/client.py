@@ -65,9 +65,10 @@ class Spawner(Service, Protocol):
     def tier(self) -> TierReport:
         """What the boxes are worth."""
 
-    async def spawn(self, spec: InstanceSpec, on_exit: Callable[[Exit], None]) -> Spawned:
+    async def spawn(self, spec: InstanceSpec, on_exit: Callable[[Exit], None], parent: str = "") -> Spawned:
         """A new process for `spec`; `Unavailable` with the reason if it cannot be made.
 
+        `parent`: the id of a template that it shall be a fork of. If that is gone or not ready, it is made without.
         `on_exit` is called once, on the loop's thread, when the main process has ended and its tree is gone.
         """
 
@@ -168,7 +169,7 @@ class SpawnerClient:
 
     # --- instances ----------------------------------------------------------------------------------------------------
 
-    async def spawn(self, spec: InstanceSpec, on_exit: Callable[[Exit], None]) -> Spawned:
+    async def spawn(self, spec: InstanceSpec, on_exit: Callable[[Exit], None], parent: str = "") -> Spawned:
         """A new process for `spec`; `Unavailable` with the reason if it cannot be made."""
         name = spec.instance_id
         if not self._up and not self._stopping:
@@ -177,7 +178,7 @@ class SpawnerClient:
             raise _unavailable(name, "the node is stopping" if self._stopping else "the spawner is being started again")
         if name in self._alive or name in self._unanswered:
             raise _unavailable(name, "it exists already")
-        data = protocol.encode(protocol.Spawn(spec=spec))
+        data = protocol.encode(protocol.Spawn(spec=spec, parent=parent))
         if len(data) > protocol.MESSAGE_BYTES:
             raise _unavailable(name, f"its environment is too large ({len(data)} bytes with all else)")
         try:

@@ -101,7 +101,7 @@ class Loop:
         try:
             if len(fds) != protocol.SPAWN_FDS:
                 raise SandboxError(f"{len(fds)} descriptors came with the request instead of {protocol.SPAWN_FDS}")
-            box = self._maker.create(request.spec, fds)
+            box = self._maker.create(request.spec, fds, self._maker.get(request.parent))
         except SandboxError as failure:
             self.say(protocol.Failed(id=name, reason=str(failure)))
         else:

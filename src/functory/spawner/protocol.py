@@ -32,6 +32,8 @@ class Spawn(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="spaw
     """Make an instance."""
 
     spec: InstanceSpec
+    parent: str = ""
+    """The template that it shall be a fork of, if that is still there."""
 
 
 class Kill(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="kill"):

@@ -161,7 +161,7 @@ class MemorySpawner:
         for instance in self.made:
             instance.end(Exit(instance_id=instance.spec.instance_id, signal=9, killed=True))
 
-    async def spawn(self, spec: InstanceSpec, on_exit: Callable[[Exit], None]) -> Spawned:
+    async def spawn(self, spec: InstanceSpec, on_exit: Callable[[Exit], None], parent: str = "") -> Spawned:
         if self.refuse:
             raise errors.Unavailable(self.refuse)
         (request_read, request_write), (reply_read, reply_write) = os.pipe(), os.pipe()

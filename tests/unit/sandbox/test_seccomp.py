@@ -57,6 +57,28 @@ def test_calls_that_depend_on_their_arguments(machine: str) -> None:
     assert [ask(seccomp._SOCKET[column], family) for family in (0, 17, 38, 40)] == [EAFNOSUPPORT] * 4
 
 
+@pytest.mark.parametrize("machine", ARCH)
+def test_a_template_may_make_what_instances_consist_of_and_nothing_else(machine: str) -> None:
+    strict, program = seccomp.build(machine), seccomp.build_for_templates(machine)
+    column = list(ARCH).index(machine)
+
+    def ask(number: int, *arguments: int) -> int:
+        return verdict(program, ARCH[machine], number, *arguments)
+
+    mount, unshare, setns = (seccomp._DENIED[name][column] for name in ("mount", "unshare", "setns"))
+    for flag in (0x20000, 0x4000000, 0x8000000, 0x10000000, 0x40000000, 0):
+        assert ask(unshare, flag) == EPERM
+        assert ask(setns, 5, flag) == EPERM
+    assert (ask(unshare, 0x20000000), ask(setns, 5, 0x20000000)) == (ALLOW, ALLOW)
+    assert [ask(mount, 0, 0, 0, flags) for flags in (14, 6)] == [ALLOW, ALLOW]
+    for flags in (0, 4096, 8192, 32, 4096 | 14, 32 | 4096 | 1, 1 << 18):
+        assert ask(mount, 0, 0, 0, flags) == EPERM
+    assert ask(seccomp._CLONE3) == ALLOW
+    for number in set(range(600)) - {mount, unshare, setns, seccomp._CLONE3}:
+        for argument in (0, 17, 0x10000000 | 17):
+            assert ask(number, argument) == verdict(strict, ARCH[machine], number, argument), number
+
+
 def test_other_instruction_sets_are_the_end() -> None:
     program = seccomp.build("x86_64")
     assert verdict(program, 0x40000003, 1) == KILL

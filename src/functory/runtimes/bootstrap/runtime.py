@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import sys
-from time import perf_counter_ns
 
-from . import blocking, context, fault, frames, instance, load, logs, output
+from . import blocking, frames, fresh, instance, life, logs, output
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any, NoReturn
 
-_START_FAILED = 1
-_CHANNEL_BROKEN = 71
+    from . import snapshot
 
 
 class Runtime:
@@ -47,24 +43,20 @@ class Runtime:
         out, pipe = self._out, self._pipe
         out.raw_fd = -1
         gc.enable()
-        try:
-            _give_copies_their_own_chance()
-            if spec["program"]:
-                from . import custom
+        fresh.draw_anew()
+        if spec["program"]:
+            from . import custom
 
-                return custom.serve(spec, self._read_fd, pipe)
-            try:
-                life = _Life(spec, self._read_fd, pipe, out)
-            except Exception as failure:
-                return _not_started(pipe, out, failure)
-            return life.serve()
-        except SystemExit as leaving:
-            return _leave(out, instance.exit_code(leaving))
-        except frames.Gone:
-            return 0
-        except OSError as failure:
-            os.write(2, f"the channel to the node broke: {failure}\n".encode())
-            return _CHANNEL_BROKEN
+            return life.guarded(lambda: int(custom.serve(spec, self._read_fd, pipe)), out)
+        return life.live(lambda: life.Life(spec, self._read_fd, pipe, out).begin(), pipe, out)
+
+    def prepare(self, spec: dict[str, Any]) -> snapshot.Snapshot | int:
+        """Loads and initialises `spec` for a template; its exit code if that fails, which is told."""
+        from . import snapshot
+
+        self._out.raw_fd = -1
+        gc.enable()
+        return snapshot.take(spec, self._read_fd, self._pipe, self._out)
 
     def start_ahead(self, argv: list[str]) -> NoReturn:
         """Becomes a program that hears later which function it shall run."""
@@ -82,113 +74,6 @@ class Runtime:
         os.dup2(null, self._read_fd, inheritable=False)
         os.dup2(null, self._write_fd, inheritable=False)
         os.close(null)
-
-
-def _not_started(pipe: frames.Pipe, out: output.Output, failure: Exception) -> int:
-    out.finish(out.log)
-    code, text = fault.describe(failure, frames.E_INIT)
-    pipe.write(frames.frame(0, frames.ERROR, frames.END, code, b"", text))
-    return _START_FAILED
-
-
-def _leave(out: output.Output, code: int) -> int:
-    """What a program may expect of its end: exit functions, and everything printed."""
-    atexit = sys.modules.get("atexit")
-    if atexit is not None:
-        try:
-            atexit._run_exitfuncs()
-        except Exception as failure:
-            sys.stderr.write(f"an exit function failed: {type(failure).__name__}\n")
-    out.finish(out.log)
-    return code
-
-
-def _give_copies_their_own_chance() -> None:
-    """Copies of one memory would draw the same numbers."""
-    random = sys.modules.get("random")
-    if random is not None:
-        random.seed()
-    ssl = sys.modules.get("ssl")
-    if ssl is not None:
-        ssl.RAND_add(os.urandom(32), 32.0)
-
-
-class _Life:
-    """Load, initialise, say hello, serve, end."""
-
-    def __init__(self, spec: dict[str, Any], read_fd: int, pipe: frames.Pipe, out: output.Output) -> None:
-        began = perf_counter_ns()
-        self._out = out
-        self._pipe = pipe
-        self._spec = spec
-        context.set_facts(spec, out.note)
-        load.set_path(spec["code_dir"], spec["layer_dirs"])
-        handler = load.find(spec["handler"], "handler")
-        initializer = load.find(spec["initializer"], "initializer") if spec["initializer"] else None
-        self._pre_stop = load.find(spec["pre_stop"], "pre-stop hook") if spec["pre_stop"] else None
-        self._of = instance.Instance(read_fd, pipe, out, handler, spec["concurrency"])
-        self._server = self._choose(handler)
-        loaded = perf_counter_ns()
-        if initializer is not None:
-            self._call(initializer)
-        self._import_us = (loaded - began) // 1000
-        self._init_us = (perf_counter_ns() - loaded) // 1000
-
-    def _choose(self, handler: load.Handler) -> Any:
-        if load.is_async(handler):
-            from . import coroutines
-
-            self.mode = "async"
-            return coroutines.Coroutines(self._of)
-        if self._spec["concurrency"] > 1:
-            from . import threads
-
-            self.mode = "threads"
-            return threads.Threads(self._of)
-        self.mode = "blocking"
-        return blocking.Blocking(self._of)
-
-    def serve(self) -> int:
-        """Until the node lets go."""
-        hello = {
-            "protocol": frames.PROTOCOL,
-            "mode": self.mode,
-            "importUs": self._import_us,
-            "initUs": self._init_us,
-            "pid": os.getpid(),
-        }
-        self._out.finish(self._out.log)
-        self._pipe.write(frames.frame(0, frames.HELLO, 0, 0, json.dumps(hello).encode(), b""))
-        try:
-            self._server.serve()
-        except blocking.Drained:
-            self._stop()
-        return _leave(self._out, 0)
-
-    def _stop(self) -> None:
-        if self._pre_stop is None:
-            return
-        try:
-            self._call(self._pre_stop)
-        except Exception as failure:
-            _, text = fault.describe(failure)
-            self._out.write(b"the pre-stop hook failed: " + text + b"\n")
-
-    def _call(self, hook: Callable[..., Any]) -> None:
-        """Calls a hook with a context that belongs to no request."""
-        result = hook(context.Context())
-        if hasattr(result, "__await__"):
-            import asyncio
-
-            loop = getattr(self._server, "loop", None)
-            if loop is None:
-                asyncio.run(_awaited(result))
-            else:
-                loop.run_until_complete(_awaited(result))
-
-
-async def _awaited(result: Any) -> None:
-    await result
 
 
 def _rehearse() -> None:
@@ -209,7 +94,6 @@ def _rehearse() -> None:
 
 
 _WARM_UP = """
-import json
 
 def handler(event, context):
     if event == b"bytes":
