@@ -106,7 +106,7 @@ async def test_a_request_is_shown_with_all_that_is_known(control: kit.Control) -
         "memoryLimitMb": 128,
         "memoryPeakBytes": 54_861_496,
         "cpuUs": 1702,
-        "cold": {"forkUs": 2100, "importUs": 800, "initUs": 0},
+        "cold": {"forkUs": 2100, "importUs": 800, "initUs": 0, "templateUs": 0},
         "costNanoUsd": 153,
         "payloadBytes": 12,
         "replyBytes": 13,

@@ -14,6 +14,7 @@ from rich.text import Text
 from functory.cli import screen, words
 from functory.cli.command import Command, connected
 from functory.cli.steps import Plan, Steps
+from functory.model.template import SNAPSHOT_MODES, SNAPSHOT_VARIABLE
 from functory.sdk import Client, answers, package, project, removal, sites, stack, surroundings
 from functory.sdk import deploy as deploying
 from functory.sdk.errors import ProjectError
@@ -53,6 +54,11 @@ def _pairs(ctx: click.Context, option: click.Parameter, values: tuple[str, ...])
 )
 @click.option("--env", "environment", metavar="K=V", multiple=True, callback=_pairs, help="May be repeated.")
 @click.option("--concurrency", type=int, metavar="N", help="Calls that one instance may run at once. Default: 1.")
+@click.option(
+    "--snapshot",
+    type=click.Choice(SNAPSHOT_MODES),
+    help="Load once and copy: when it pays (auto), always (on), never (off). Sets FUNCTORY_SNAPSHOT.",
+)
 @connected
 def deploy(client: Client, source: Path | None, planned: bool, as_json: bool, prune: bool, **flags: Any) -> None:
     """Upload a folder, a single source file, or all that a deploy file names.
@@ -72,6 +78,8 @@ def deploy(client: Client, source: Path | None, planned: bool, as_json: bool, pr
     """
     if as_json and not planned:
         raise click.UsageError("--json shows a plan: add --plan")
+    if snapshot := flags.pop("snapshot", None):
+        flags["environment"] = {**(flags["environment"] or {}), SNAPSHOT_VARIABLE: snapshot}
     source = source or stack.here()
     wanted = stack.load(source, os.environ, client.credentials)
     if len(wanted.units) != 1 and any(flags.values()):

@@ -60,10 +60,20 @@ def show(client: Client, name: str, as_json: bool) -> None:
     if function.description:
         screen.out.print(function.description)
     screen.out.print()
-    screen.out.print(_shown(function, datetime.now(UTC)))
+    screen.out.print(_shown(function, client.functions.template(function.function_name), datetime.now(UTC)))
 
 
-def _shown(function: answers.Function, now: datetime) -> object:
+def _template(found: answers.Template) -> str:
+    """`ready: loaded in 1.02 s, 68.1 MB, 12 starts`, or why there is none; empty where there is nothing to say."""
+    if found.state == "ready":
+        loaded = words.duration(found.import_us + found.init_us)
+        return f"ready: loaded once in {loaded}, {words.size(found.memory_bytes)}, {words.count(found.forks, 'start')}"
+    if found.state == "none":
+        return f"none: {found.reason}" if found.reason else ""
+    return f"{found.state}: {found.reason}" if found.reason else found.state
+
+
+def _shown(function: answers.Function, template: answers.Template, now: datetime) -> object:
     facts = screen.facts()
     facts.add_row("runtime", f"{function.runtime}, {function.handler}")
     limits = f"{function.memory_size} MB · {function.cpu:g} vCPU · {function.timeout} s · {function.disk_size} MB disk"
@@ -78,6 +88,8 @@ def _shown(function: answers.Function, now: datetime) -> object:
     for key, value in sorted((function.environment_variables or {}).items()):
         facts.add_row("environment", f"{key}={value}")
     facts.add_row("arn", function.function_arn)
+    if said := _template(template):
+        facts.add_row("template", said)
     if function.state_reason:
         facts.add_row("note", function.state_reason)
     return facts

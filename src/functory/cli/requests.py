@@ -147,6 +147,7 @@ def waterfall(found: Request) -> RenderableType:
     parts = [("queue", found.waited_us, "yellow")]
     if cold:
         parts += [("fork", cold.fork_us, "cyan"), ("import", cold.import_us, "cyan"), ("init", cold.init_us, "cyan")]
+        parts += [("template", cold.template_us, "cyan")] if cold.template_us else []
     parts += [("run", found.duration_us, "green")]
     whole = sum(us for _, us, _ in parts) or 1
     grid = screen.facts()
@@ -168,10 +169,16 @@ def waterfall(found: Request) -> RenderableType:
     return grid
 
 
+def _start(found: Request) -> str:
+    if found.cold is None:
+        return "warm"
+    return "cold: an instance was made for it" + (", a copy of the template" if found.cold.template_us else "")
+
+
 def _details(found: Request) -> Table:
     facts = screen.facts()
     facts.add_row("when", words.moment(found.started_at_ms))
-    facts.add_row("start", "cold: an instance was made for it" if found.cold else "warm")
+    facts.add_row("start", _start(found))
     kept = ", on an instance that is kept ready" if found.resource_mode == "Provisioned" else ""
     facts.add_row("billed", f"{found.billed_ms} ms, {words.cost(found.cost_nano_usd)}{kept}")
     facts.add_row("memory", f"{words.size(found.memory_peak_bytes)} of {found.memory_limit_mb} MB")

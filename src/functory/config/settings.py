@@ -109,6 +109,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     instances_parked: Annotated[
         int, rules.count(0, 8, "Instances that stand ready, uncalled, for each function in use; 0 = none.")
     ] = 1
+    templates_max_mb: Annotated[
+        int,
+        rules.count(0, 1_000_000, "Memory in MB that templates, loaded once and copied, may hold together; 0 = none."),
+    ] = 1024
     isolation: Annotated[
         str,
         rules.choice(

@@ -48,6 +48,7 @@ from functory.control.functory import (
     openapi,
     roles,
     tasks,
+    templates,
     tokens,
 )
 from functory.control.objects import ObjectDoor
@@ -61,6 +62,7 @@ def create_app(parts: ControlParts) -> Starlette:
         *(functions, code, instances, versions, aliases, invocation_switch, tags, regions, vpc, uploaded_layers),
         *(concurrency, provision, scaling, async_config, triggers, domains, upload_token),
         *(history, cost, tokens, layers, node, health, codelinks, keys, accounts, roles, audit, async_tasks, tasks),
+        templates,
     )
     app = Starlette(
         routes=[

@@ -15,6 +15,7 @@ from functory.model.domain import Domain
 from functory.model.function import Function, LayerRef
 from functory.model.instance import InstanceView
 from functory.model.limits import Ready, Standing
+from functory.model.template import TemplateState, TemplateView
 from functory.model.trigger import Trigger
 from functory.store.base import Store
 from functory.tasks.tasks import Tasks
@@ -143,6 +144,10 @@ class ControlParts:
     """Told, by account and function, after versions, aliases or configurations changed; in force when it returns."""
     ready: Callable[[Standing], Ready] = lambda config: Ready(config.number, 0, "")
     """How many instances a configuration wants to stand ready now, and how many of them do."""
+    template: Callable[[Function], TemplateView] = lambda function: TemplateView(
+        function=function, state=TemplateState.NONE
+    )
+    """How the template of a function's version stands."""
     abort: Callable[[str, str, str], None] = lambda _account, _name, _why: None
     """Ends all that runs of a function, by account and name, with a reason."""
     deletion_blockers: list[Blocker] = field(default_factory=list)

@@ -48,13 +48,14 @@ def head(
         extra = b"x-fc-error-type: %b\r\n" % outcome.error_type.encode()
     if outcome.cold is not None:
         cold = outcome.cold
-        extra += b"server-timing: queue;dur=%.3f, fork;dur=%.3f, import;dur=%.3f, init;dur=%.3f, run;dur=%.3f\r\n" % (
+        extra += b"server-timing: queue;dur=%.3f, fork;dur=%.3f, import;dur=%.3f, init;dur=%.3f, run;dur=%.3f" % (
             outcome.queued_ns / 1e6,
             cold.fork_us / 1e3,
             cold.import_us / 1e3,
             cold.init_us / 1e3,
             duration_ns / 1e6,
         )
+        extra += b", template;dur=%.3f\r\n" % (cold.template_us / 1e3) if cold.template_us else b"\r\n"
     else:
         extra += b"server-timing: queue;dur=%.3f, run;dur=%.3f\r\n" % (outcome.queued_ns / 1e6, duration_ns / 1e6)
     if tail:

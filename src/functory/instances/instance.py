@@ -57,6 +57,8 @@ class Hello(msgspec.Struct, frozen=True, rename="camel"):
     mode: str = "blocking"
     import_us: int = 0
     init_us: int = 0
+    restore_us: int = -1
+    """What a copy of a template needed to be an instance; negative for what is no copy."""
     pid: int = 0
 
 
@@ -81,6 +83,14 @@ class Instance:
         self.served = 0
         self.mode = Mode.ON_DEMAND
         """Whether it is kept ready by its owner's wish; `standing.mark` says so."""
+        self.parent_asked = ""
+        """The template that it should be forked from."""
+        self.parent = ""
+        """The template that it was forked from."""
+        self.loaded_us = (0, 0)
+        """Loading and initialising, as it says itself."""
+        self.load_us = -1
+        """What it took to load and initialise; negative while that is not known."""
         self.ahead = False
         """It is being made for nobody in particular."""
         self.created_ms = clock.now_ms()
@@ -107,14 +117,18 @@ class Instance:
 
     # --- start and stop -----------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """Returns when the instance may take invocations; raises `StartFailed` with the outcome otherwise."""
+    async def start(self, parent: str = "") -> None:
+        """Returns when the instance may take invocations; raises `StartFailed` with the outcome otherwise.
+
+        `parent`: the template to fork it from.
+        """
+        self.parent_asked = parent
         begin = self._now()
         limit_s = self._spec.start_timeout_s or self._limits.start_timeout_s
         limit_s += self._spec.initializer_timeout_s if self._spec.initializer else 0
         self.start_deadline_ns = begin + int(limit_s * 1e9)
         try:
-            spawned = await self._spawner.spawn(self._spec, self._exited)
+            spawned = await self._spawner.spawn(self._spec, self._exited, parent)
         except errors.FunctoryError as failure:
             self._die()
             raise failures.StartFailed(failures.system(f"no instance could be started: {failure}")) from failure
@@ -125,12 +139,21 @@ class Instance:
         self._work.output.open(spawned.log_fd)
         await self._channel.open(spawned.request_fd, spawned.reply_fd)
         hello = await self._hello
-        program = tree.child_known_as(spawned.pid, hello.pid) if self._spec.program is not None else 0
+        inner = self._spec.program is not None or self._spec.template
+        program = tree.child_known_as(spawned.pid, hello.pid) if inner else 0
         if program:
             # The program's usage is the function's; its supervisor's is ours. Anything but a child of it is no answer.
             self._work.meter.close()
             self._work.meter = self._meter(spawned, program)
-        self._work.cold = ColdStart(fork_us=(forked - begin) // 1000, import_us=hello.import_us, init_us=hello.init_us)
+        copied = hello.restore_us >= 0
+        self.parent, self.load_us = (parent, 0) if copied else ("", hello.import_us + hello.init_us)
+        self._work.cold = ColdStart(
+            fork_us=(forked - begin) // 1000,
+            import_us=hello.import_us,
+            init_us=hello.init_us,
+            template_us=max(0, hello.restore_us),
+        )
+        self.loaded_us = (hello.import_us, hello.init_us)
         self._work.meter.cpu_delta_ns(0)
 
     @staticmethod
@@ -164,6 +187,26 @@ class Instance:
     def memory_bytes(self) -> int:
         """What it holds now."""
         return self._work.meter.read_memory_bytes() if self._work.meter is not None else 0
+
+    @property
+    def copies(self) -> bool:
+        """Whether copies of such a process can be made."""
+        return not self._spec.argv and self._spec.program is None
+
+    @property
+    def being_killed(self) -> bool:
+        """It was killed, and its end is not known yet."""
+        return self._killed and self.state is not InstanceState.DEAD
+
+    @property
+    def how_it_ended(self) -> str:
+        """`exit code 3`, or `signal 11`."""
+        return self._exit.describe() if self._exit is not None else "it is not known how"
+
+    def take_log(self) -> bytes:
+        """What it printed before its first request; the request does not get it then."""
+        self._work.output.drain()
+        return self._work.output.take(None)
 
     @property
     def ahead_of_need(self) -> bool:

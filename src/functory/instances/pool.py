@@ -18,6 +18,7 @@ from typing import Protocol
 from functory.clock import Clock
 from functory.instances import evict, failures, park, scale, standing
 from functory.instances.instance import Instance, InstanceLimits
+from functory.instances.seat import Seat
 from functory.instances.standing import NOTHING, Keep
 from functory.instances.tracking import Total
 from functory.model import errors
@@ -74,6 +75,7 @@ class Pool:
         idle_ns: int,
         parked: int = 0,
         on_empty: Callable[[Pool], None],
+        seat: Seat | None = None,
     ) -> None:
         self.function = function
         self.instances: dict[str, Instance] = {}
@@ -96,6 +98,7 @@ class Pool:
         self._limits = limits
         self._idle_ns = function.idle_timeout_s * 1_000_000_000 or idle_ns
         self._on_empty = on_empty
+        self._seat = seat
         self._free: list[Instance] = []
         self._parked_base = parked
         self._called_ns = -1
@@ -248,7 +251,9 @@ class Pool:
     def _park(self) -> None:
         """Starts what is missing of the parked ones."""
         # An empty pool may have been given up meanwhile: whoever ended with his first call has none beside him.
-        if not self.waiting and not self.empty:
+        # And one that is made a moment later is forked from the template that is being made.
+        making = self._seat is not None and self._seat.making
+        if not self.waiting and not self.empty and not making:
             for _ in range(self._parked_wanted(self._now()) - len(self._parked) - self._parking):
                 self._start_one(parked=True)
 
@@ -326,8 +331,12 @@ class Pool:
             instance.ahead = parked
             self.instances[instance.id] = instance
             self._unmade -= 1
-            await instance.start()
+            await instance.start(self._seat.parent() if self._seat is not None else "")
         except failures.StartFailed as failure:
+            assert instance is not None
+            if self._seat is not None and self._seat.failed(instance, failure.outcome):
+                asyncio.get_running_loop().call_soon(self.adjust)  # who waits gets one that is no copy
+                return
             self._start_failed(failure.outcome)
             return
         except errors.FunctoryError as failure:
@@ -353,6 +362,8 @@ class Pool:
             instance.kill()  # the first word may have come too early
             asyncio.get_running_loop().call_soon(self.adjust)
             return
+        if self._seat is not None:
+            self._seat.started(instance)
         parked = parked and not self.waiting
         instance.stand_ready(parked=parked)
         if parked:
@@ -389,6 +400,8 @@ class Pool:
         """`instance` is gone."""
         if self.instances.pop(instance.id, None) is not None:
             self._budget.count(-1)
+        if self._seat is not None:
+            self._seat.gone(instance)
         if instance in self._free:
             self._free.remove(instance)
         self._mark()

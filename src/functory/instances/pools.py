@@ -13,10 +13,12 @@ from functory.instances.credentials import Credentials
 from functory.instances.instance import InstanceLimits
 from functory.instances.pool import Pool, Prepare
 from functory.instances.standing import NOTHING, Keep
+from functory.instances.templates import Templates
 from functory.instances.tracking import Total
 from functory.model.function import Function
 from functory.model.instance import InstanceState, InstanceView
 from functory.model.invocation import Invocation, Pending, resolved
+from functory.model.template import TemplateState, TemplateView
 from functory.spawner.client import Spawner
 
 TICK_S = 0.01
@@ -44,11 +46,20 @@ class PoolsConfig(msgspec.Struct, frozen=True, kw_only=True):
 class Pools:
     """The pools by function id and version. A Service; also the budget the pools share."""
 
-    def __init__(self, *, clock: Clock, spawner: Spawner, prepare: Prepare, config: PoolsConfig) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock,
+        spawner: Spawner,
+        prepare: Prepare,
+        config: PoolsConfig,
+        templates: Templates | None = None,
+    ) -> None:
         self._clock = clock
         self._spawner = spawner
         self._prepare = prepare
         self._config = config
+        self._templates = templates
         self._pools: dict[str, Pool] = {}
         self._old: set[Pool] = set()
         self._ended_kept: list[tuple[Function, bool, int]] = []
@@ -72,6 +83,8 @@ class Pools:
         everything = [*self._pools.values(), *self._old]
         for pool in everything:
             pool.retire()
+        if self._templates is not None:
+            self._templates.stop()
         if self._alive:
             grace = self._clock.call_later(self._config.grace_s, self._stopped.set)
             await self._stopped.wait()
@@ -120,6 +133,7 @@ class Pools:
             idle_ns=int(self._config.idle_s * 1e9),
             parked=self._config.parked,
             on_empty=self._emptied,
+            seat=self._templates.seat(function) if self._templates is not None else None,
         )
         self._pools[function.pool_id] = pool
         if old is not None:
@@ -133,6 +147,8 @@ class Pools:
         if pool is not None:
             self._old.add(pool)
             pool.retire()
+        if self._templates is not None:
+            self._templates.retire(function.pool_id)
 
     def _all(self) -> list[Pool]:
         return [*self._pools.values(), *self._old]
@@ -181,6 +197,8 @@ class Pools:
         if pool is None or pool.function.epoch > function.epoch:
             return False
         pool.function = function
+        if self._templates is not None:
+            self._templates.adopt(function)
         return True
 
     def kept(self, function: Function) -> tuple[int, str]:
@@ -190,6 +208,12 @@ class Pools:
             return 0, ""
         full = f"the node's limit of {self._config.instances_max} instances is reached" if self.room() <= 0 else ""
         return pool.ready, pool.start_error or full
+
+    def template(self, function: Function) -> TemplateView:
+        """How the template of this revision stands."""
+        if self._templates is None:
+            return TemplateView(function=function, state=TemplateState.NONE)
+        return self._templates.view(function)
 
     def kill(self, account_id: str, name: str, why: str) -> None:
         """Ends all instances of a function now; what runs on them, or waits for one, fails with `why`."""
@@ -296,4 +320,6 @@ class Pools:
         now = self._clock.monotonic_ns()
         for pool in list(self._pools.values()):
             pool.sweep(now)
+        if self._templates is not None:
+            self._templates.sweep(now)
         self._sweeping = self._clock.call_later(SWEEP_S, self._sweep)

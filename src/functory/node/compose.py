@@ -20,8 +20,10 @@ from functory.control.uploads import Uploads
 from functory.gateway.calls import Calls
 from functory.gateway.http_trigger import HttpTriggers
 from functory.gateway.server import Gateway
+from functory.instances.instance import InstanceLimits
 from functory.instances.pools import Pools
 from functory.instances.prepare import Preparer
+from functory.instances.templates import Templates
 from functory.invoke import pipeline
 from functory.invoke.admit import Admit, AdmitConfig
 from functory.invoke.record import RecordConfig, Recorder
@@ -146,8 +148,14 @@ class Node:
             self.store.requests, clock=clock, config=RecordConfig(flush_s=settings.records_flush_ms / 1000)
         )
         sessions = Sessions(self.identity.session_secret, clock, self.roles.find)
-        preparer = self._preparer(sessions)
-        self.pools = Pools(clock=clock, spawner=self.spawner, prepare=preparer, config=configs.pools(settings))
+        preparer, config = self._preparer(sessions), configs.pools(settings)
+        self.pools = Pools(
+            clock=clock,
+            spawner=self.spawner,
+            prepare=preparer,
+            config=config,
+            templates=self._templates(preparer, config.limits),
+        )
         credentials = FunctionCredentials(self.roles, sessions, self.pools, clock)
         invoke, admit = pipeline.build(
             routes=self.routes,
@@ -230,6 +238,7 @@ class Node:
                 delivery_secret=node_tasks.delivery_secret,
                 check_url=node_tasks.check_url,
                 ready=self._around.ready,
+                template=self.pools.template,
                 abort=self.pools.kill,
                 on_keys_changed=partial(self._keys_changed, calls),
                 owner_account=lambda: self.identity.owner,
@@ -294,6 +303,16 @@ class Node:
             new_instance_id=lambda: "c-" + secrets.token_hex(12),
             make_credentials=lambda function: credentials_of(function, self.roles, sessions),
             endpoint=lambda: self.gateway.local_url,
+        )
+
+    def _templates(self, prepare: Preparer, limits: InstanceLimits) -> Templates:
+        boxed = self.spawner.tier.name != "D"  # plain processes have no templates
+        return Templates(
+            clock=self._clock,
+            spawner=self.spawner,
+            prepare=prepare,
+            limits=limits,
+            bytes_max=self.settings.templates_max_mb << 20 if boxed else 0,
         )
 
     # --- what parts are told ------------------------------------------------------------------------------------------

@@ -115,10 +115,26 @@ class Cold(Answer, frozen=True, kw_only=True):
     fork_us: int = 0
     import_us: int = 0
     init_us: int = 0
+    template_us: int = 0
 
     @property
     def total_us(self) -> int:
-        return self.fork_us + self.import_us + self.init_us
+        return self.fork_us + self.import_us + self.init_us + self.template_us
+
+
+class Template(Answer, frozen=True, kw_only=True):
+    """Whether a function is loaded once and copied for each instance."""
+
+    state: str = ""
+    """`none`, `making`, `ready`, `refused` or `off`."""
+    reason: str = ""
+    instance_id: str = ""
+    import_us: int = 0
+    init_us: int = 0
+    memory_bytes: int = 0
+    forks: int = 0
+    children: int = 0
+    log: str = ""
 
 
 class Request(Answer, frozen=True, kw_only=True):

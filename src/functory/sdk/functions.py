@@ -71,6 +71,12 @@ class Functions:
         """The zip itself."""
         return self._transport.fetch(self.code(name, qualifier).url)
 
+    def template(self, name: str, qualifier: str = "") -> answers.Template:
+        """Whether it is loaded once and copied, and if not, why."""
+        path = f"/functory/v1/functions/{signer.percent_encode(name)}/template"
+        query = {"qualifier": qualifier or None}
+        return self._transport.json(answers.Template, "GetTemplate", "GET", path, query=query)
+
     def delete(self, name: str) -> None:
         """Its instances finish what they run and go."""
         self._transport.call("DeleteFunction", "DELETE", path_of(name))

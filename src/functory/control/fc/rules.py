@@ -10,6 +10,7 @@ import msgspec
 from functory.control.fc import shapes
 from functory.model import errors
 from functory.model.function import Custom, HealthCheck, Hook
+from functory.model.template import SNAPSHOT_MODES, SNAPSHOT_VARIABLE
 from functory.runtimes import handlers
 
 ENVIRONMENT_BYTES = 4096
@@ -64,6 +65,11 @@ def environment(value: dict[str, str]) -> dict[str, str]:
             raise errors.InvalidArgument(f"environmentVariables: {name[:80]!r} is reserved: FC_ is the platform's")
         if "\0" in content:
             raise errors.InvalidArgument(f"environmentVariables: the value of {name[:80]!r} holds a NUL character")
+    snapshot = value.get(SNAPSHOT_VARIABLE, "auto")
+    if snapshot not in SNAPSHOT_MODES:
+        raise errors.InvalidArgument(
+            f"environmentVariables: {SNAPSHOT_VARIABLE} {snapshot[:80]!r} is not one of {', '.join(SNAPSHOT_MODES)}"
+        )
     size = sum(len(name.encode()) + len(content.encode()) for name, content in value.items())
     if size > ENVIRONMENT_BYTES:
         raise errors.InvalidArgument(

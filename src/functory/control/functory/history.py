@@ -136,7 +136,13 @@ def _request(record: Record) -> dict[str, Any]:
         "memoryLimitMb": record.memory_limit_mb,
         "memoryPeakBytes": record.memory_peak_bytes,
         "cpuUs": record.cpu_us,
-        "cold": cold and {"forkUs": cold.fork_us, "importUs": cold.import_us, "initUs": cold.init_us},
+        "cold": cold
+        and {
+            "forkUs": cold.fork_us,
+            "importUs": cold.import_us,
+            "initUs": cold.init_us,
+            "templateUs": cold.template_us,
+        },
         "costNanoUsd": record.cost_nano_usd,
         "payloadBytes": record.payload_bytes,
         "replyBytes": record.reply_bytes,
