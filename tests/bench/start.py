@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rich.console import Console
 from rich.table import Table
 
+from bench._start import pandas
 from bench.call import zipped
 from e2e import hostile
 from e2e.node_process import NodeProcess
@@ -84,10 +85,10 @@ def timed(work: Callable[[], object]) -> float:
 # --- boxes --------------------------------------------------------------------------------------------------------
 
 
-def spawn(workshop: Workshop, code: Path, **fields: Any) -> tuple[Running, float]:
+def spawn(workshop: Workshop, code: Path, parent: Running | None = None, **fields: Any) -> tuple[Running, float]:
     """A new instance whose first request is written before it is made; spawn to answer in ms."""
     began = time.perf_counter()
-    running = workshop.make(code, **fields)
+    running = workshop.make_from(parent, code, **fields)
     running.talk.send(b"x")
     running.hello()
     running.talk.read()
@@ -204,6 +205,61 @@ def kill_a_tree(workshop: Workshop) -> float:
     took = timed(lambda: end(workshop, running))
     assert not [pid for pid in tree if is_alive(pid)]
     return took
+
+
+def copied_starts(count: int, *, groups: bool) -> list[Row]:
+    """Pandas and 34 MB of data: copies of a template, beside what loads it anew each time."""
+    names = ("warm", "parked", "stock", "demand", "fresh", "framework", "restore", "own")
+    found: dict[str, list[float]] = {name: [] for name in names}
+    with (
+        pandas.layer() as layer,
+        boxes(groups=groups) as (stocked, stock),
+        boxes(groups=False) as (unpooled, _),
+    ):
+        code = stocked.code(pandas.SOURCE)
+        fields = {"layer_dirs": (str(layer),), "initializer": "index.start", "initializer_timeout_s": 60}
+        fields |= {"memory_mb": 1024}
+        first, second = (shop.start(code, template=True, **fields) for shop in (stocked, unpooled))
+        for shop, template in ((stocked, first), (unpooled, second)):  # as in a node: the first copies stay
+            spawn(shop, code, template, **fields)
+        time.sleep(PAUSE_S * 4)
+        for number in range(count):
+            while stock.short:
+                stock.refill()
+            time.sleep(PAUSE_S)
+            running, took = spawn(stocked, code, first, **fields)
+            found["stock"].append(took)
+            time.sleep(PAUSE_S)
+            found["warm"].append(timed(lambda talk=running.talk: talk.call(b"x")))  # type: ignore[misc]
+            found["own"].append(pandas.own_mb(running.box.pid))
+            end(stocked, running)
+            running = stocked.make_from(first, code, **fields)
+            assert b"restoreUs" in running.hello().meta, "it is no copy"
+            time.sleep(PAUSE_S)
+            found["parked"].append(timed(lambda talk=running.talk: talk.call(b"x")))  # type: ignore[misc]
+            end(stocked, running)
+            time.sleep(PAUSE_S)
+            running, took = spawn(unpooled, code, second, **fields)
+            found["demand"].append(took)
+            end(unpooled, running)
+            if number < max(3, count // 10):
+                found["fresh"].append(timed(lambda: pandas.fresh(interpreter(), layer, code)))
+                found["framework"] += pandas.framework(layer, code)
+    warm = statistics.median(found["warm"])
+    demand = statistics.median(found["demand"])
+    rows = [
+        Row("pandas + 34 MB: warm call", found["warm"]),
+        Row("… what a parked copy adds to it", [took - warm for took in found["parked"]], promise=0.5),
+        Row("… copy of the template, from stock" + ", limits in force" * groups, found["stock"], promise=10),
+        Row("… copy of the template, on demand, nothing pooled", found["demand"], promise=10),
+        Row("… own memory of an idle copy", found["own"], "MB"),
+        Row("… fresh interpreter", found["fresh"]),
+        Row("… fresh interpreter, in copies", [took / demand for took in found["fresh"]], "x"),
+    ]
+    if found["framework"]:
+        rows.append(Row("… functions-framework, started", found["framework"]))
+        rows.append(Row("… functions-framework, in copies", [took / demand for took in found["framework"]], "x"))
+    return rows
 
 
 def idle_memory(workshop: Workshop, code: Path) -> list[float]:
@@ -329,6 +385,7 @@ def main() -> int:
     rows = [
         *single_starts(given.count, groups=not given.first),
         *node_js(given.count, groups=not given.first),
+        *copied_starts(given.count, groups=not given.first),
         *(metering(50) if not given.first else []),
         many_at_once(100, given.rounds),
         many_at_once(500, given.rounds),

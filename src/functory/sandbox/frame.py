@@ -165,6 +165,7 @@ class Copies(cells.Box):
         flags = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
         syscalls.mount("proc", "/proc", "proc", flags, "subset=pid")
         control = _socket.socket(fileno=fd)
+        runtime.wait(fd)
         data, ancillary = cells.hear(control)
         if not data:
             return 0

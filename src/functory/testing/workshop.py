@@ -104,12 +104,17 @@ class Workshop:
 
     def make(self, source: str | Path, **fields: Any) -> Running:
         """A box; it may not be ready yet."""
+        return self.make_from(None, source, **fields)
+
+    def make_from(self, parent: Running | None, source: str | Path, **fields: Any) -> Running:
+        """The same, forked from a template if one is given."""
         spec = self.spec(source, **fields)
         request_read, request_write = os.pipe()
         reply_read, reply_write = os.pipe()
         log_read, log_write = os.pipe()
         try:
-            box = self.maker.create(spec, [request_read, reply_write, log_write])
+            fds = [request_read, reply_write, log_write]
+            box = self.maker.create(spec, fds, parent.box if parent is not None else None)
         except BaseException:
             for fd in (request_write, reply_read, log_read):
                 os.close(fd)

@@ -69,6 +69,10 @@ class Blocking:
         self._heap = heap.Heap()
         self._loop: Any = None
 
+    def watch_heap(self, watch: heap.Heap) -> None:
+        """Takes the place of the usual watch, before `serve`."""
+        self._heap = watch
+
     def serve(self) -> None:
         """Handles requests. The names are local because this runs for every one of them."""
         of, read_fd, handler, new_context = self._of, self._read_fd, self._of.handler, context.Context

@@ -69,6 +69,11 @@ class Life:
             self.hello["mode"] = "blocking"
             self._server = blocking.Blocking(self._of)
 
+    def watch_heap(self, watch: Any) -> None:
+        """Another one than the usual watches the heap, where requests are waited for in a system call."""
+        if self.hello["mode"] != "async":
+            self._server.watch_heap(watch)
+
     def announce(self) -> None:
         """Says hello."""
         times = {"importUs": self.import_us, "initUs": self.init_us, "pid": os.getpid()}

@@ -13,7 +13,7 @@ import os
 import sys
 from time import perf_counter_ns
 
-from . import fault, frames, fresh, life, load, output
+from . import fault, frames, fresh, life, load, output, touched
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ class Snapshot:
         self._before = _hook(module, _BEFORE)
         self._after = _hook(module, _AFTER)
         self._collects = True
+        self._touched: touched.Touched
 
     def initialise(self) -> None:
         """Runs the initializer and the hook; `Refused` if it could not be copied afterwards."""
@@ -83,9 +84,14 @@ class Snapshot:
 
     def announce(self) -> None:
         """Says that copies can be made; what is printed from here on goes to the raw log."""
+        self._touched = touched.Touched()
         self._life.hello["mode"] = "template"
         self._life.announce()
         self._out.raw_fd = 2
+
+    def wait(self, fd: int) -> None:
+        """In a copy that is no instance yet: returns when something comes on `fd`, or a little earlier."""
+        self._touched.make_ready_if_idle(fd)
 
     def run(self, spec: dict[str, Any]) -> int:
         """A copy's life; the exit code."""
@@ -100,6 +106,7 @@ class Snapshot:
         fresh.of_a_copy()
         of.spec = spec
         of.choose()
+        of.watch_heap(touched.FirstRequest(self._touched))
         if self._after is not None:
             _call(of, self._after, _AFTER)
         of.import_us = of.init_us = 0

@@ -37,6 +37,10 @@ class Threads:
         outside = served.out.log
         served.out.current = lambda: _log.get(outside)
 
+    def watch_heap(self, watch: heap.Heap) -> None:
+        """Takes the place of the usual watch, before `serve`."""
+        self._heap = watch
+
     def serve(self) -> None:
         """Handles requests until the pipe ends, or raises `Drained`."""
         others = [
