@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,7 +17,7 @@ from contracts import go_program
 from functory.model.instance import InstanceSpec, Program
 from functory.runtimes.node import find_node
 from functory.sandbox import tiers
-from functory.sandbox.base import SandboxMaker
+from functory.sandbox.base import Sandbox, SandboxMaker
 from functory.sandbox.namespace import NamespaceSandbox, NamespaceSandboxes
 from functory.sandbox.process import ProcessSandboxes
 from functory.sandbox.safe import SafeSandboxes
@@ -103,24 +105,69 @@ SUBJECTS: dict[str, Callable[[], Subject]] = {
 }
 
 
+WAIT_MS = 20_000
+
+
 class _Stocked(NamespaceSandboxes):
     """All that can stand ready does, and is taken."""
 
-    def create(self, spec: InstanceSpec, fds: Sequence[int]) -> NamespaceSandbox:
+    def create(self, spec: InstanceSpec, fds: Sequence[int], parent: Sandbox | None = None) -> NamespaceSandbox:
         self.expect(spec)
         while self.short:
             self.refill()
         stock = len(list(self._ahead))
-        box = super().create(spec, fds)
+        box = super().create(spec, fds, parent)
         assert len(list(self._ahead)) == stock - spec.ahead
         return box
 
 
-def _namespaces() -> SandboxMaker:
+class _Copied(NamespaceSandboxes):
+    """Every Python function is loaded by a template first, and a copy is taken; without one where loading fails."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self._ours: list[int] = []
+        self._made: list[NamespaceSandbox] = []
+
+    def create(self, spec: InstanceSpec, fds: Sequence[int], parent: Sandbox | None = None) -> NamespaceSandbox:
+        if parent is None and not spec.argv and spec.program is None:
+            parent = self._template(spec)
+        return super().create(spec, fds, parent)
+
+    def _template(self, spec: InstanceSpec) -> Sandbox:
+        requests, replies, log = os.pipe(), os.pipe(), os.pipe()
+        wanted = msgspec.structs.replace(spec, instance_id=f"t{spec.instance_id}", template=True)
+        box = super().create(wanted, [requests[0], replies[1], log[1]])
+        for fd in (requests[0], replies[1], log[1]):
+            os.close(fd)
+        assert box.template is not None
+        poller = select.poll()
+        poller.register(box.template.fileno(), select.POLLIN)
+        while box.template.alive and not box.template.ready:
+            assert poller.poll(WAIT_MS), "a template said nothing"
+            box.template.read()
+        self._ours += (requests[1], replies[0], log[0])
+        self._made.append(box)
+        return box
+
+    def close(self) -> None:
+        for box in self._made:
+            box.destroy()
+        super().close()
+        for fd in self._ours:
+            os.close(fd)
+        self._ours.clear()
+
+
+def _found(make: Callable[..., SandboxMaker]) -> SandboxMaker:
     found = tiers.find(interpreter(), f"functory-runtimes-{os.getpid()}")
     if found.tier is None:
         pytest.skip(f"cannot be shown here: {found.why_not}")
-    return _Stocked(found.tier, groups=found.groups)
+    return make(found.tier, groups=found.groups)
+
+
+def _namespaces() -> SandboxMaker:
+    return _found(_Stocked)
 
 
 BACK_ENDS: dict[str, Callable[[], SandboxMaker]] = {"process": ProcessSandboxes}
@@ -135,7 +182,21 @@ def workshop(request: pytest.FixtureRequest) -> Iterator[Workshop]:
         yield workshop
 
 
+@pytest.fixture(scope="module")
+def copying() -> Iterator[Workshop]:
+    """Whose instances are copies of templates."""
+    if os.geteuid() != 0:
+        pytest.skip("cannot be shown here: an ordinary user's own process would have to enter a namespace first")
+    with Workshop(SafeSandboxes(_found(_Copied))) as workshop:
+        yield workshop
+
+
 @pytest.mark.parametrize("subject", SUBJECTS)
 @pytest.mark.parametrize("check", promises.CHECKS, ids=checks.name)
 def test_every_runtime_keeps_its_promise(check: promises.Check, subject: str, workshop: Workshop) -> None:
     check(workshop, SUBJECTS[subject]())
+
+
+@pytest.mark.parametrize("check", promises.CHECKS, ids=checks.name)
+def test_copies_of_a_template_keep_the_promises_of_their_runtime(check: promises.Check, copying: Workshop) -> None:
+    check(copying, _python())

@@ -197,7 +197,7 @@ class NamespaceSandboxes:
                 return None
             try:
                 self._bound(stem, spec)
-                stem.become(self._assignment(spec), fds)
+                stem.assign(self._assignment(spec), fds)
             except (OSError, SandboxError):
                 self._drop(stem)
             else:
@@ -274,6 +274,8 @@ class NamespaceSandboxes:
         template.close_all(self._links)
         for nest in (*self._nests.values(), *self._dying):
             nest.end()
+        for box in self._boxes.values():
+            box.stem.let_go()
         groups = [box.stem.group for box in self._boxes.values()]
         groups += [stem.group for stem in kept]
         for group in (*groups, *self._unremoved):
