@@ -138,7 +138,6 @@ FORK_BOMB = BOMB.replace(
                 pass""",
 )
 MEMORY_BOMB = BOMB.replace("{bomb}", "held = [bytearray(1 << 20) for _ in range(1 << 20)]")
-ENDLESS = BOMB.replace("{bomb}", "while True: pass")
 LEAVING = BOMB.replace("{bomb}", "sys.exit(3)")
 
 BURNING = (

@@ -24,6 +24,7 @@ from functory.gateway.server import Gateway, GatewayConfig
 from functory.gateway.targets import Targets
 from functory.instances.instance import InstanceLimits
 from functory.instances.pools import Pools, PoolsConfig
+from functory.instances.templates import Templates
 from functory.invoke import pipeline
 from functory.invoke.admit import Admit, AdmitConfig
 from functory.invoke.record import RecordConfig, Recorder
@@ -215,6 +216,7 @@ async def edge(
     clock: Clock | None = None,
     app: Any = _no_app,
     pools_config: PoolsConfig | None = None,
+    templates_mb: int = 0,
     admit: AdmitConfig | None = None,
     chance: Callable[[], float] = lambda: 1.0,
     domain: str = "",
@@ -238,7 +240,10 @@ async def edge(
         )
 
     config = pools_config or PoolsConfig(grace_s=0.2, limits=InstanceLimits(start_timeout_s=2))
-    pools = Pools(clock=clock, spawner=spawner, prepare=prepare, config=config)
+    templates = Templates(
+        clock=clock, spawner=spawner, prepare=prepare, limits=config.limits, bytes_max=templates_mb << 20
+    )
+    pools = Pools(clock=clock, spawner=spawner, prepare=prepare, config=config, templates=templates)
     routes, kept = Routes(chance), Kept()
     recorder = Recorder(kept, clock=clock, config=RecordConfig(flush_s=0.01, retry_s=0.01))
     invoke, admission = pipeline.build(

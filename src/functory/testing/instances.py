@@ -46,6 +46,8 @@ class MemoryInstance(asyncio.Protocol):
         self.asked: list[Asked] = []
         """Everything it was asked, in order."""
         self.ended = False
+        self.parent: MemoryInstance | None = None
+        """The template that it is a fork of."""
         self._handler = handler
         self._reply = reply
         self.log_fd = log_fd
@@ -147,6 +149,10 @@ class MemorySpawner:
         """If set, `spawn` fails with this reason."""
         self.made: list[MemoryInstance] = []
         self.killed: list[str] = []
+        self.load_us = 5
+        """What new instances say that loading took them."""
+        self.restore_fails = b""
+        """If set, what forks of templates say instead of a greeting."""
         self.spawned = asyncio.Event()
         """Set each time an instance was made."""
 
@@ -173,8 +179,14 @@ class MemorySpawner:
         instance = MemoryInstance(spec, self.handler, reply, log_write, on_exit)
         await loop.connect_read_pipe(lambda: instance, os.fdopen(request_read, "rb", 0))
         self.made.append(instance)
-        if self.hello:
-            greeting = msgspec.json.encode({"protocol": wire.PROTOCOL, "mode": "async", "importUs": 5, "initUs": 7})
+        instance.parent = next((one for one in self.made if one.spec.instance_id == parent and not one.ended), None)
+        if instance.parent is not None and self.restore_fails:
+            instance.send(0, wire.Type.ERROR, wire.Flag.END, wire.ErrorCode.INIT, b"", self.restore_fails)
+        elif self.hello:
+            times = {"importUs": self.load_us, "initUs": 7}
+            if instance.parent is not None:
+                times = {"importUs": 0, "initUs": 0, "restoreUs": 11}
+            greeting = msgspec.json.encode({"protocol": wire.PROTOCOL, "mode": "async", **times})
             instance.send(0, wire.Type.HELLO, 0, 0, greeting, b"")
         self.spawned.set()
         return Spawned(pid=os.getpid(), request_fd=request_write, reply_fd=reply_read, log_fd=log_read)
