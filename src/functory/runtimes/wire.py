@@ -23,7 +23,8 @@ What the node sends
 What an instance sends
     HELLO   stream 0, once, when code is loaded and the initializer has run. meta = JSON
             {"protocol": 1, "mode": "blocking" | "async" | "threads" | "http" | "api", "importUs": int, "initUs": int,
-            "pid": int}; pid is the program's where the instance runs one.
+            "pid": int}; pid is the program's where the instance runs one. A template says "mode": "template"; a copy of
+            one adds "restoreUs": int, what being an instance of its own took, and loading took it nothing.
     RESP    the answer of `stream`. aux = execution time in µs (information only). With END the payload is the whole
             answer. Without END, BODY frames follow; meta is the total length as 8 bytes, or empty if unknown.
     ERROR   the function failed: payload = error JSON; aux = an `ErrorCode`. Always END. On stream 0 before HELLO:

@@ -29,6 +29,9 @@ class Group(Protocol):
     def move(self, pid: int) -> None:
         """Puts a process in it; OSError if it is gone."""
 
+    def adopt(self, pid: int) -> None:
+        """Puts a process in it that was not born here, whatever that costs; OSError if it is gone."""
+
     def limit(self, memory_mb: int, pids: int, cpu: float) -> None:
         """Sets the bounds. `cpu` in processors, 0 = none."""
 
@@ -196,6 +199,8 @@ class Group1:
         for folder in self._all:
             _write(f"{folder}/cgroup.procs", pid)
 
+    adopt = move
+
     def limit(self, memory_mb: int, pids: int, cpu: float) -> None:
         """Sets the bounds."""
         _write(f"{self._folders['memory']}/memory.limit_in_bytes", memory_mb * _MB)
@@ -290,6 +295,10 @@ class Group2:
 
     def move(self, pid: int) -> None:
         """Not needed: it was born here."""
+
+    def adopt(self, pid: int) -> None:
+        """Puts a process in it that was not born here."""
+        _write(f"{self._folder}/cgroup.procs", pid)
 
     def limit(self, memory_mb: int, pids: int, cpu: float) -> None:
         """Sets the bounds."""

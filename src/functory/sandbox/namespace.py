@@ -391,8 +391,10 @@ class NamespaceSandboxes:
             group = self._groups.make(name) if self._groups is not None else None
             uid = _FIRST_INSIDE + self._number % (UIDS - _FIRST_INSIDE)
             stem = maker.stem(name, uid, group, template=template)
-            if group is not None:
+            if group is not None and isinstance(maker, Nest):
                 group.move(stem.pid)
+            elif group is not None:
+                group.adopt(stem.pid)
         except (OSError, SandboxError) as failure:
             self._give_back(group)
             raise SandboxError(str(failure)) from failure

@@ -57,7 +57,9 @@ class Template(StemMaker):
         if not self.ready or not self.alive:
             raise SandboxError(f"{self.name} is not ready")
         self._names.add(name)
-        return super().stem(name, uid, group)
+        made = super().stem(name, uid, None)
+        made.group = group  # it is not born there: a template has no right to any group
+        return made
 
     def take(self, new_stem: NewStem) -> Stem:
         """A stem from stock, or made now."""
