@@ -56,6 +56,26 @@ REFUSED = {
     "files in /tmp": "open('/tmp/model', 'w').close()",
 }
 
+NO_NETWORK = (
+    _SLOW
+    + """
+import errno, socket
+
+def reach(port):
+    try:
+        with socket.create_connection(("127.0.0.1", port), 2):
+            return "connected"
+    except OSError as failure:
+        return errno.errorcode.get(failure.errno, "?")
+
+LOADING = reach(int(os.environ["PORT"]))
+
+def handler(event, context):
+    time.sleep(0.2)
+    return {"mark": MARK, "loading": LOADING, "now": reach(int(os.environ["PORT"]))}
+"""
+)
+
 HOOKS = (
     _SLOW
     + """

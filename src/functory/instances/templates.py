@@ -78,10 +78,11 @@ class Templates:
         found = self._seats.get(function.pool_id)
         return (found if found is not None else Seat(function, self)).view()
 
-    def views(self) -> list[TemplateView]:
-        """All that stand."""
-        seats = (*self._seats.values(), *self._old)
-        return [view for view in (seat.view() for seat in seats) if view.state is TemplateState.READY]
+    def statistics(self) -> dict[str, int]:
+        """`{ready, memoryBytes}` of all that stand: what the platform holds for it, and nobody is billed."""
+        views = [seat.view() for seat in (*self._seats.values(), *self._old)]
+        ready = [view for view in views if view.state is TemplateState.READY]
+        return {"ready": len(ready), "memoryBytes": sum(view.memory_bytes for view in ready)}
 
     # --- what seats need: seat.House ----------------------------------------------------------------------------------
 

@@ -149,12 +149,9 @@ class Node:
         )
         sessions = Sessions(self.identity.session_secret, clock, self.roles.find)
         preparer, config = self._preparer(sessions), configs.pools(settings)
+        self._templates = self._make_templates(preparer, config.limits)
         self.pools = Pools(
-            clock=clock,
-            spawner=self.spawner,
-            prepare=preparer,
-            config=config,
-            templates=self._templates(preparer, config.limits),
+            clock=clock, spawner=self.spawner, prepare=preparer, config=config, templates=self._templates
         )
         credentials = FunctionCredentials(self.roles, sessions, self.pools, clock)
         invoke, admit = pipeline.build(
@@ -305,7 +302,7 @@ class Node:
             endpoint=lambda: self.gateway.local_url,
         )
 
-    def _templates(self, prepare: Preparer, limits: InstanceLimits) -> Templates:
+    def _make_templates(self, prepare: Preparer, limits: InstanceLimits) -> Templates:
         boxed = self.spawner.tier.name != "D"  # plain processes have no templates
         return Templates(
             clock=self._clock,
@@ -354,6 +351,7 @@ class Node:
             "tier": self.spawner.tier,
             "uptimeS": (self._clock.monotonic_ns() - self._started_ns) // 1_000_000_000,
             "instances": self.pools.statistics(),
+            "templates": self._templates.statistics(),
             "runtimes": self.runtimes.describe(),
             "limits": {
                 "accountConcurrency": settings.account_concurrency,

@@ -341,6 +341,13 @@ class Counts(Answer, frozen=True, kw_only=True):
     starting: int = 0
 
 
+class Templates(Answer, frozen=True, kw_only=True):
+    """What functions that are loaded once and copied hold."""
+
+    ready: int = 0
+    memory_bytes: int = 0
+
+
 class Node(Answer, frozen=True, kw_only=True):
     """The node."""
 
@@ -350,6 +357,7 @@ class Node(Answer, frozen=True, kw_only=True):
     tier: Tier = Tier()
     uptime_s: float = 0
     instances: Counts = Counts()
+    templates: Templates = Templates()
     runtimes: list[Runtime] = []
     limits: dict[str, Any] = {}
 

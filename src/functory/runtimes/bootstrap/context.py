@@ -164,6 +164,13 @@ def set_facts(spec: dict[str, Any], note: Callable[[object], None]) -> None:
     _facts.note = note
 
 
+def take_over(spec: dict[str, Any], note: Callable[[object], None]) -> None:
+    """The same in a copy of a template, whose credentials are its own, also where loading has read the template's."""
+    set_facts(spec, note)
+    if not isinstance(Context.__dict__["credentials"], _constant):
+        setattr(Context, "credentials", _credentials())  # noqa: B010 - as in `renew`
+
+
 def renew(payload: bytes) -> None:
     """Other credentials count from now on: for contexts that are made, and for what reads the environment."""
     told: dict[str, str] = json.loads(payload)

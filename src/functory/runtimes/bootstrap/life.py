@@ -38,6 +38,11 @@ class Life:
         self.init_us = 0
         self.import_us = (perf_counter_ns() - began) // 1000
 
+    def take_over(self, spec: dict[str, Any]) -> None:
+        """In a copy of a template: this instance's own facts."""
+        self.spec = spec
+        context.take_over(spec, self._out.note)
+
     def begin(self) -> Life:
         """Calls the initializer: it can serve then."""
         began = perf_counter_ns()

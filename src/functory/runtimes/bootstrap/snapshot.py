@@ -104,7 +104,7 @@ class Snapshot:
         began = perf_counter_ns()
         of = self._life
         fresh.of_a_copy()
-        of.spec = spec
+        of.take_over(spec)
         of.choose()
         of.watch_heap(touched.FirstRequest(self._touched))
         if self._after is not None:
