@@ -94,6 +94,9 @@ class _BrittleBox:
         self.id = name
         self.calls = calls
 
+    def relayed(self) -> Sequence[int]:
+        return ()
+
     def kill(self) -> None:
         raise OSError("kill failed")
 

@@ -98,16 +98,19 @@ NO_NETWORK = (
     HEAD
     + """
 def handler(event, context):
-    def udp():
+    def udp(host="127.0.0.1"):
         made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        made.sendto(b"x", ("127.0.0.1", int(event)))
-        return "sent"
-    def tcp():
-        socket.create_connection(("127.0.0.1", int(event)), timeout=1)
+        made.connect((host, int(event)))
+        made.send(b"x")
+        made.settimeout(1)
+        return made.recv(1)
+    def tcp(host="127.0.0.1"):
+        socket.create_connection((host, int(event)), timeout=1)
         return "connected"
     def name():
         return socket.gethostbyname("example.org")
-    return {"udp": attempt(udp), "tcp": attempt(tcp), "name": attempt(name),
+    return {"udp": attempt(udp), "tcp": attempt(tcp), "udp out": attempt(lambda: udp("10.1.2.3")),
+            "tcp out": attempt(lambda: tcp("10.1.2.3")), "tcp 6": attempt(lambda: tcp("2001:db8::1")), "name": attempt(name),
             "interfaces": [name for _, name in socket.if_nameindex()]}
 """
 )

@@ -102,13 +102,15 @@ def test_a_copy_is_shut_off_like_any_other_instance(house: House) -> None:
         assert body["descriptors"] <= 6
 
 
-def test_a_template_and_its_copies_have_the_network_of_their_function(house: House) -> None:
+def test_a_template_and_its_copies_share_the_machines_network_and_no_other(house: House) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         variables = {"PORT": str(server.getsockname()[1])}
-        for internet, result in ((False, "ENETUNREACH"), (True, "connected")):
-            name = ready(house, copied.NO_NETWORK, environmentVariables=variables, internetAccess=internet)
-            for _, body in copies(house, name):
-                assert (body["loading"], body["now"]) == (result, result)
+        for _, body in copies(house, ready(house, copied.NO_NETWORK, environmentVariables=variables)):
+            assert (body["loading"], body["now"]) == ("connected", "connected")
+        alone = deploy(house, copied.NO_NETWORK, environmentVariables=variables, internetAccess=False)
+        assert json.loads(house.client.invoke(alone, b"").payload)["now"] == "ECONNREFUSED"
+        found = wait_state(house, alone, "refused", "ready")
+        assert (found.state, "a network of its own" in found.reason) == ("refused", True)
 
 
 def test_ids_environment_and_log_are_those_of_the_copy(house: House) -> None:

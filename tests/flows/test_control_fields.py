@@ -204,15 +204,17 @@ async def test_the_empty_shells_that_deploy_tools_send_count_as_unset(control: k
 
 
 async def test_official_fields_without_effect_here_are_kept_answered_and_said_so(control: kit.Control) -> None:
-    vpc = {"vpcId": "vpc-1", "vSwitchIds": ["vsw-1"]}
-    shown = (await control.create(runtime="python3.10", vpcConfig=vpc, role="acs:ram::1:role/r")).json()
-    assert (shown["vpcConfig"], shown["role"]) == (vpc, "acs:ram::1:role/r")
+    gpu = {"gpuMemorySize": 1024, "gpuType": "fc.gpu.tesla.1"}
+    shown = (await control.create(runtime="python3.10", gpuConfig=gpu, role="acs:ram::1:role/r")).json()
+    assert (shown["gpuConfig"], shown["role"]) == (gpu, "acs:ram::1:role/r")
     assert shown["stateReason"] == (
-        "runs on Python 3.11; kept, but without effect on this node: vpcConfig; no credentials: role "
+        "runs on Python 3.11; kept, but without effect on this node: gpuConfig; no credentials: role "
         "'acs:ram::1:role/r' is not one of this account (functory role create, then deploy)"
     )
-    cleared = (await control.call("PUT", ECHO, json={"vpcConfig": {"vpcId": "", "vSwitchIds": []}, "role": ""})).json()
-    assert "vpcConfig" not in cleared
+    cleared = (
+        await control.call("PUT", ECHO, json={"gpuConfig": {"gpuMemorySize": 0, "gpuType": ""}, "role": ""})
+    ).json()
+    assert "gpuConfig" not in cleared
     assert cleared["stateReason"] == "runs on Python 3.11"
 
 

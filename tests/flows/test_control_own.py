@@ -113,6 +113,8 @@ async def test_a_request_is_shown_with_all_that_is_known(control: kit.Control) -
         "traceParent": "",
         "resourceMode": "OnDemand",
         "oomKills": 0,
+        "networkInBytes": 0,
+        "networkOutBytes": 0,
     }
     warm = (await control.call("GET", f"{OWN}/requests/{request_id(2)}")).json()
     assert (warm["cold"], warm["status"], warm["errorType"]) == (None, "function_error", "UnhandledInvocationError")

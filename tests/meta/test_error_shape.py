@@ -26,6 +26,7 @@ OFFICIAL = {
 OWN = {
     "NotFound", "RequestNotFound", "ServiceUnavailable", "StorageFull", "StorageCorrupt",
     "FunctionInvocationDisabled", "ConcurrencyConfigNotFound", "ProvisionConfigNotFound", "ScalingConfigNotFound",
+    "VpcNotFound", "VpcAlreadyExists", "VpcInUse",
     "LayerNotFound", "LayerVersionNotFound", "KeyNotFound", "AccountNotFound", "VersionInUse", "LastKey",
     "StatefulAsyncInvocationEnded",
     "MethodNotAllowed", "RoleNotFound", "RoleAlreadyExists",

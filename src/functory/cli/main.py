@@ -29,6 +29,7 @@ from functory.cli import (
     triggers,
     up,
     versions,
+    vpc,
 )
 from functory.cli.command import Group
 from functory.cli.failures import Exit
@@ -50,6 +51,7 @@ class Functory(Group):
         ("Share", ("layer", "tag")),
         ("Remove", ("rm", "remove")),
         ("Keys", ("keys", "role", "audit")),
+        ("Network", ("vpc",)),
     )
 
 
@@ -109,6 +111,7 @@ for _command in (
     switch.enable,
     switch.instances,
     switch.code,
+    vpc.vpc,
 ):
     functory.add_command(_command)
 

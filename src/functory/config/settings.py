@@ -123,6 +123,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "process",
         ),
     ] = "auto"
+    internet: Annotated[
+        str,
+        rules.choice(
+            "What `internetAccess` means: host = functions share the node's network, and reach all that it reaches; "
+            "public = a network of their own, from which they reach public addresses only, through the relay.",
+            "host",
+            "public",
+        ),
+    ] = "host"
+    relay_connections_max: Annotated[
+        int, rules.count(1, 65_536, "Connections of one relayed instance at once; more are refused.")
+    ] = 256
+    relay_idle_s: Annotated[
+        float, rules.duration(1, 86_400, "A relayed connection on which nothing came for this long is closed.")
+    ] = 900
     instance_idle_s: Annotated[
         float, rules.duration(0, 86400, "An idle instance is kept this long, unless its function says otherwise.")
     ] = 180

@@ -50,6 +50,7 @@ from functory.control.functory import (
     tasks,
     templates,
     tokens,
+    vpcs,
 )
 from functory.control.objects import ObjectDoor
 from functory.control.parts import ControlParts
@@ -61,8 +62,8 @@ def create_app(parts: ControlParts) -> Starlette:
     rooms = (
         *(functions, code, instances, versions, aliases, invocation_switch, tags, regions, vpc, uploaded_layers),
         *(concurrency, provision, scaling, async_config, triggers, domains, upload_token),
-        *(history, cost, tokens, layers, node, health, codelinks, keys, accounts, roles, audit, async_tasks, tasks),
-        templates,
+        *(history, cost, tokens, layers, node, health, codelinks, keys, accounts, roles, vpcs),
+        *(audit, async_tasks, tasks, templates),
     )
     app = Starlette(
         routes=[

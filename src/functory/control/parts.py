@@ -17,6 +17,7 @@ from functory.model.instance import InstanceView
 from functory.model.limits import Ready, Standing
 from functory.model.template import TemplateState, TemplateView
 from functory.model.trigger import Trigger
+from functory.model.vpc import Vpc
 from functory.store.base import Store
 from functory.tasks.tasks import Tasks
 from functory.web.links import Links
@@ -94,6 +95,10 @@ async def _nobody(_account_id: str, _name: str) -> None:
     """Nobody to tell."""
 
 
+async def _nobody_of_vpc(_: Vpc) -> None:
+    """Nobody to tell."""
+
+
 async def _nothing() -> None:
     """Nobody to tell."""
 
@@ -166,6 +171,11 @@ class ControlParts:
     on_domain_changed: Callable[[Domain], None] = lambda _: None
     """Told after a revision of a custom domain is committed, with its private key."""
     on_domain_deleted: Callable[[Domain], None] = lambda _: None
+    on_vpc_changed: Callable[[Vpc], Awaitable[None]] = _nobody_of_vpc
+    """Told after a VPC's definition is committed; in force for new instances when it returns."""
+    on_vpc_deleted: Callable[[Vpc], None] = lambda _: None
+    on_bindings_changed: Callable[[str, str], Awaitable[None]] = _nobody
+    """Told, by account and function, after a VPC binding was made or removed; in force when it returns."""
     trigger_url: Callable[[Trigger], str] = lambda _: ""
     """Where an HTTP trigger is called."""
     uploads: Uploads | None = None

@@ -18,6 +18,7 @@ from typing import Protocol
 from functory.clock import Clock
 from functory.gateway import answer, submit
 from functory.gateway.body import FileBody
+from functory.gateway.callers import Callers
 from functory.gateway.head import Head
 from functory.model import errors
 from functory.model.account import Principal
@@ -41,6 +42,9 @@ class Tokens(Protocol):
 
 class Client(Protocol):
     """The connection that an answer goes to."""
+
+    peer: str
+    """The address that the call comes from."""
 
     @property
     def keep_alive(self) -> bool:
@@ -72,6 +76,7 @@ class Calls:
         sessions: Sessions = NO_SESSIONS,
         submit_task: submit.Submit | None = None,
         submit_max_bytes: int = 131_072,
+        callers: Callers | None = None,
     ) -> None:
         self._invoke = invoke
         self._clock = clock
@@ -83,6 +88,7 @@ class Calls:
         self._sessions = sessions
         self._submit = submit_task
         self._submit_max_bytes = submit_max_bytes
+        self._callers = callers or Callers()
         self._checked: dict[bytes, Principal] = {}
         self._headers = answer.FunctionHeaders()
         self.keys_generation = 0
@@ -99,6 +105,8 @@ class Calls:
             principal = head.principal
             if principal is None or head.principal_generation != self.keys_generation or self._expired(principal):
                 principal = self._authenticate(head, payload, body_sha256)
+            if self._callers.bound:
+                self._callers.check(principal.account_id, _name_of(head), client.peer)
             if head.invocation_type and head.invocation_type != b"sync":
                 self._call_later(client, head, principal, request_id, payload, body)
                 return

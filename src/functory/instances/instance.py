@@ -22,7 +22,7 @@ from functory.instances.memory import Meter, ProcessMeter
 from functory.instances.work import InstanceLimits, Work
 from functory.model import errors
 from functory.model.function import Function
-from functory.model.instance import MOVES, Exit, InstanceSpec, InstanceState, InstanceView
+from functory.model.instance import MOVES, Exit, InstanceSpec, InstanceState, InstanceView, NetworkMode
 from functory.model.invocation import Invocation, Outcome, Pending
 from functory.model.usage import ColdStart, Mode
 from functory.runtimes import wire
@@ -137,6 +137,7 @@ class Instance:
         self._work.meter = self._meter(spawned)
         self._hello = asyncio.get_running_loop().create_future()
         self._work.output.open(spawned.log_fd)
+        self._work.use_network(spawned.network)
         await self._channel.open(spawned.request_fd, spawned.reply_fd)
         hello = await self._hello
         inner = self._spec.program is not None or self._spec.template
@@ -192,6 +193,11 @@ class Instance:
     def copies(self) -> bool:
         """Whether copies of such a process can be made."""
         return not self._spec.argv and self._spec.program is None
+
+    @property
+    def network(self) -> NetworkMode:
+        """What it can reach."""
+        return self._spec.network
 
     @property
     def being_killed(self) -> bool:

@@ -153,6 +153,13 @@ class Pools:
     def _all(self) -> list[Pool]:
         return [*self._pools.values(), *self._old]
 
+    def retire_all(self, concerned: Callable[[Function], bool]) -> Sequence[Function]:
+        """What stands around these functions changed: their instances finish and go. Answers whose there were."""
+        found = [pool.function for pool in self._pools.values() if concerned(pool.function)]
+        for function in found:
+            self.retire(function)
+        return found
+
     def _emptied(self, pool: Pool) -> None:
         gone = pool in self._old
         self._old.discard(pool)

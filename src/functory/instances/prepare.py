@@ -12,7 +12,8 @@ from functory.instances import credentials
 from functory.instances.credentials import Credentials
 from functory.model import ids
 from functory.model.function import Function, LayerRef
-from functory.model.instance import InstanceSpec
+from functory.model.instance import InstanceSpec, NetworkMode
+from functory.model.network import Policy
 from functory.runtimes.base import Start
 
 
@@ -27,10 +28,13 @@ class Preparer:
         runtime_start: Callable[[Function], Start],
         region: str,
         new_instance_id: Callable[[], str],
+        network: Callable[[Function], tuple[NetworkMode, Policy | None]],
         make_credentials: Callable[[Function], Credentials | None] = lambda _: None,
         endpoint: Callable[[], str] = str,
     ) -> None:
-        """`make_credentials`: for a function with a role; `endpoint`: where functions reach the node."""
+        """`network`: what a function may reach; `Unavailable` if that cannot be told. `make_credentials`: for a
+        function with a role; `endpoint`: where functions reach the node.
+        """
         self._open_code = open_code
         self._layer_path = layer_path
         self._runtime_start = runtime_start
@@ -38,6 +42,7 @@ class Preparer:
         self._new_instance_id = new_instance_id
         self._make_credentials = make_credentials
         self._endpoint = endpoint
+        self._network = network
 
     async def __call__(self, function: Function) -> InstanceSpec:
         """The spec; raises what the code store raises if the code cannot be had."""
@@ -45,6 +50,7 @@ class Preparer:
         start = self._runtime_start(function)
         instance_id = self._new_instance_id()
         made = self._make_credentials(function)
+        network, policy = self._network(function)
         return InstanceSpec(
             instance_id=instance_id,
             runtime=start.zygote,
@@ -57,7 +63,8 @@ class Preparer:
             memory_mb=function.memory_mb,
             disk_mb=function.disk_mb,
             cpu=function.cpu,
-            network="none" if function.official.get("internetAccess") is False else "host",
+            network=network,
+            policy=policy,
             initializer=function.initializer.handler if function.initializer else "",
             initializer_timeout_s=function.initializer.timeout_s if function.initializer else 3,
             pre_stop=function.pre_stop.handler if function.pre_stop else "",

@@ -28,6 +28,7 @@ log = logging.getLogger("functory.instances")
 
 Prepare = Callable[[Function], Awaitable[InstanceSpec]]
 _REFUSED, _HOOK = "TemplateRefused", "SnapshotHookError"
+_OWN_NETWORK = "each instance has a network of its own (vpcConfig, or internetAccess off), which copies would share"
 REASON_CHARS = 1000
 LOG_BYTES = 4096
 KILLS_WAITED = 3
@@ -106,7 +107,7 @@ class Seat:
             self.children[instance.id] = instance
         elif instance.load_us >= 0:
             self._load_before_us, self._load_us = self._load_us, instance.load_us
-            self._consider(instance.copies)
+            self._consider(instance)
 
     def failed(self, instance: Instance, outcome: Outcome) -> bool:
         """The start of an instance failed; whether it was the template's fault, so that one without it may go well."""
@@ -134,10 +135,10 @@ class Seat:
 
     # --- making one ---------------------------------------------------------------------------------------------------
 
-    def _consider(self, copies: bool) -> None:
+    def _consider(self, started: Instance) -> None:
         wish = snapshot.Wish(
             mode=self._mode,
-            copies=copies,
+            copies=started.copies,
             load_us=self._load_us,
             load_before_us=self._load_before_us,
             refused=self.refused,
@@ -146,6 +147,9 @@ class Seat:
             memory_free=self._owner.memory_free(),
         )
         if self._template is None and not self._making and not self.retired and snapshot.wanted(wish):
+            if started.network != "host":
+                self._refuse(_OWN_NETWORK)
+                return
             self._making = True
             self._owner.run(self._make())
 
@@ -228,7 +232,7 @@ class Seat:
         interest_s = (self._owner.now() - self._started_ns) / 1e9 if self._started_ns >= 0 else snapshot.INTEREST_S
         if self._failures == 1 and interest_s < snapshot.INTEREST_S:
             self._failed_ns -= int(snapshot.FIRST_RETRY_S * 1e9)
-            self._consider(True)
+            self._consider(instance)
 
     # --- time ---------------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from functory.model.instance import InstanceSpec
 from functory.model.invocation import Invocation, Outcome, Pending, Status
 from functory.model.usage import ColdStart, Mode
 from functory.runtimes import wire
+from functory.spawner.client import Network
 
 _RESP, _BODY, _ERROR = int(wire.Type.RESP), int(wire.Type.BODY), int(wire.Type.ERROR)
 _LOG, _HELLO, _NOTE = int(wire.Type.LOG), int(wire.Type.HELLO), int(wire.Type.NOTE)
@@ -118,6 +119,9 @@ class Work:
         self._memory_bytes = spec.memory_mb << 20
         self._looked_ns = 0
         self._busy_share_ns = self._cpu_share_ns = 0
+        self.network: Network | None = None
+        """Set where the instance is relayed."""
+        self._last: Invocation | None = None
         self.output = Output(limits.log_bytes, self._log_alone)
         self._instance_id = spec.instance_id
         self._exclusive = spec.concurrency == 1
@@ -238,6 +242,11 @@ class Work:
             peak = outcome.memory_peak_bytes = meter.note_peak(now_ns, duration)
             if peak >= self._memory_bytes:
                 self._note_kills(call, outcome, meter)
+        if self.network is not None:
+            received, sent = self.network.take()
+            outcome.network_in_bytes += received
+            outcome.network_out_bytes += sent
+            self._last = call.invocation
         if call.log is not None or self.output.early is not None:
             outcome.log += self.output.take(call.log)
             call.log = None
@@ -355,6 +364,20 @@ class Work:
         if call is not None and call.log is None:
             call.log = self.output.new_buffer()
         self.output.add(call.log if call is not None else None, text)
+
+    def use_network(self, network: Network | None) -> None:
+        """Counts what goes through it, and prints what it refuses."""
+        self.network = network
+        if network is not None:
+            network.on_denied = self._denied
+
+    def _denied(self, text: bytes) -> None:
+        """A refusal is a line of whoever runs; if nobody does, of who ran last: it may be heard of after the answer."""
+        log = self._log_alone()
+        if log is not None or self._last is None or self.network is None:
+            self.output.add(log, text)
+        else:
+            self.network.tell_late(self._last, text)
 
     def _noted(self, call: Call | None, word: bytes) -> None:
         if call is not None and call.invocation.on_note is not None and len(word) <= wire.NOTE_BYTES:

@@ -87,6 +87,11 @@ class Recorder:
         if len(records) == 1:
             self._wake.set()
 
+    def add_lines(self, lines: LogLines) -> None:
+        """More of the log of a request whose record may be written already."""
+        self._logs.append(lines)
+        self._wake.set()
+
     async def _run(self) -> None:
         while not self._stopping:
             await self._wake.wait()
@@ -98,7 +103,7 @@ class Recorder:
 
     async def _flush(self) -> None:
         self._read_offset()
-        while self._records:
+        while self._records or self._logs:
             records, self._records = self._records[: self._config.batch_max], self._records[self._config.batch_max :]
             logs, self._logs = self._logs, []
             try:
@@ -187,6 +192,8 @@ def _write(
             invocation.trace_parent,
             outcome.mode,
             outcome.oom_kills,
+            outcome.network_in_bytes,
+            outcome.network_out_bytes,
         ),
         outcome.log,
     )

@@ -20,11 +20,11 @@
     │   ├── RequestNotFound
     │   ├── TaskNotFound · AsyncConfigNotFound
     │   ├── ConcurrencyConfigNotFound · ProvisionConfigNotFound · ScalingConfigNotFound
-    │   └── LayerNotFound · LayerVersionNotFound · KeyNotFound · AccountNotFound · RoleNotFound
+    │   └── LayerNotFound · LayerVersionNotFound · KeyNotFound · AccountNotFound · RoleNotFound · VpcNotFound
     ├── Conflict                    the thing is in another state than the caller believes
     │   ├── FunctionAlreadyExists · AliasAlreadyExists · TriggerAlreadyExists · DomainNameAlreadyExists
     │   ├── VersionInUse · ProvisionConfigExist · ResidentScalingConfigExists
-    │   ├── LastKey · RoleAlreadyExists
+    │   ├── LastKey · RoleAlreadyExists · VpcAlreadyExists · VpcInUse
     │   ├── TaskAlreadyExists
     │   ├── TaskEnded
     │   └── ConcurrentUpdate
@@ -265,6 +265,12 @@ class RoleNotFound(NotFound):
     code = "RoleNotFound"
 
 
+class VpcNotFound(NotFound):
+    """No VPC of this id is defined in the account."""
+
+    code = "VpcNotFound"
+
+
 class Conflict(FunctoryError):
     """The thing is in another state than the request expects."""
 
@@ -326,6 +332,18 @@ class RoleAlreadyExists(Conflict):
     """The account has a role of this name already."""
 
     code = "RoleAlreadyExists"
+
+
+class VpcAlreadyExists(Conflict):
+    """The account has a VPC of this id."""
+
+    code = "VpcAlreadyExists"
+
+
+class VpcInUse(Conflict):
+    """Functions still name this VPC or are bound to it."""
+
+    code = "VpcInUse"
 
 
 class TaskAlreadyExists(Conflict):

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from functory.model.function import Function, HealthCheck
+from functory.model.network import Policy
 
 
 class InstanceState(StrEnum):
@@ -51,6 +52,10 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     health: HealthCheck | None = None
 
 
+NetworkMode = Literal["host", "none", "allow"]
+"""What an instance can reach: all that the node can, nothing, or what its policy allows, through the node's relay."""
+
+
 class InstanceSpec(msgspec.Struct, frozen=True, kw_only=True):
     """All that is needed to make an instance; travels to the spawner as JSON."""
 
@@ -69,8 +74,11 @@ class InstanceSpec(msgspec.Struct, frozen=True, kw_only=True):
     disk_mb: int = 512
     cpu: float = 0
     """Share of processors, in vCPU; 0 = not bounded."""
-    network: Literal["host", "none"] = "host"
-    """What it can reach: all that the node can, or nothing."""
+    network: NetworkMode = "host"
+    network_rules: str = ""
+    """Of `allow`: the policy as packet rules for the kernel, in base64."""
+    policy: Policy | None = None
+    """Of `allow`: what the relay lets through. Stays in the node."""
     initializer: str = ""
     initializer_timeout_s: int = 3
     pre_stop: str = ""

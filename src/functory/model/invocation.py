@@ -203,6 +203,10 @@ class Outcome(msgspec.Struct, kw_only=True):
     """How many processes of the function the kernel killed for want of memory while this ran."""
     mode: Mode = Mode.ON_DEMAND
     """Whose the instance was."""
+    network_in_bytes: int = 0
+    """What the function received through the node's relay since the call before."""
+    network_out_bytes: int = 0
+    """What it sent."""
 
     @property
     def billed_ms(self) -> int:

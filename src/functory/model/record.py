@@ -40,6 +40,9 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     """Whose the instance was; what is paid for the time it stands ready is not in this record's cost."""
     oom_kills: int = 0
     """Processes of the function that the kernel killed for want of memory while it ran."""
+    network_in_bytes: int = 0
+    """What came through the node's relay; 0 where the instance shares the node's network."""
+    network_out_bytes: int = 0
 
 
 class LogLines(msgspec.Struct, frozen=True, array_like=True):

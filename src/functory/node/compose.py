@@ -33,12 +33,17 @@ from functory.metering.ledger import Ledger
 from functory.model import ids
 from functory.model.function import Function
 from functory.model.version import runs_alike
+from functory.model.vpc import Vpc
+from functory.network import modes
+from functory.network.client import Relay, RelayConfig
+from functory.network.spawner import RelayedSpawner
 from functory.node import configs
 from functory.node.bindings import Bindings, check_upgrade
 from functory.node.credentials import FunctionCredentials, RoleBook, credentials_of
 from functory.node.folder import Folder
 from functory.node.housekeeping import Housekeeping
 from functory.node.identity import Identity
+from functory.node.networks import Networks
 from functory.node.runtimes import find_runtimes
 from functory.node.surroundings import Surroundings
 from functory.node.tasks import NodeTasks
@@ -100,6 +105,7 @@ class Node:
         )
         self.layers = LayerBuilder(self.store.layers, folder.layers, clock=clock)
         self.identity = Identity(self.store.keys, clock=clock, accounts=self.store.accounts)
+        self.networks = Networks(self.store, settings)
         self.routes = Routes(secrets.SystemRandom().random)
         self.roles = RoleBook(self.store.roles)
         self.gateway: Gateway
@@ -109,7 +115,7 @@ class Node:
     async def start(self) -> None:
         """Storage first, then identity (it reads the store), then what needs keys, the open door last."""
         try:
-            await self._begin(self.store, self.blob, self.code, self.layers, self.identity, self.spawner)
+            await self._begin(self.store, self.blob, self.code, self.layers, self.identity, self.networks, self.spawner)
             await self._load()
             services = self._build()
             await self.gateway.bind()  # what starts before the door is open is told where it will be
@@ -149,10 +155,11 @@ class Node:
         )
         sessions = Sessions(self.identity.session_secret, clock, self.roles.find)
         preparer, config = self._preparer(sessions), configs.pools(settings)
+        relay_config = RelayConfig(connections_max=settings.relay_connections_max, idle_s=int(settings.relay_idle_s))
+        self.relay = Relay(clock, relay_config, recorder.add_lines)
+        spawner = RelayedSpawner(self.spawner, self.relay)
         self._templates = self._make_templates(preparer, config.limits)
-        self.pools = Pools(
-            clock=clock, spawner=self.spawner, prepare=preparer, config=config, templates=self._templates
-        )
+        self.pools = Pools(clock=clock, spawner=spawner, prepare=preparer, config=config, templates=self._templates)
         credentials = FunctionCredentials(self.roles, sessions, self.pools, clock)
         invoke, admit = pipeline.build(
             routes=self.routes,
@@ -194,6 +201,7 @@ class Node:
             sessions=sessions,
             submit_task=node_tasks.service.submit,
             submit_max_bytes=settings.async_body_max_bytes,
+            callers=self.networks.callers,
         )
         bindings = Bindings(
             self.store,
@@ -245,6 +253,9 @@ class Node:
                 on_trigger_deleted=bindings.trigger_deleted,
                 on_domain_changed=bindings.domain_changed,
                 on_domain_deleted=bindings.domain_deleted,
+                on_vpc_changed=self._vpc_changed,
+                on_vpc_deleted=self.networks.deleted,
+                on_bindings_changed=self.networks.load_bindings,
                 trigger_url=lambda trigger: bindings.targets.url(trigger, self.gateway.url),
                 uploads=uploads,
                 deletion_blockers=[bindings.check_deletion],
@@ -283,6 +294,7 @@ class Node:
             trail,
             housekeeping,
             ledger,
+            self.relay,
             self.pools,
             credentials,
             self._around,
@@ -300,6 +312,7 @@ class Node:
             new_instance_id=lambda: "c-" + secrets.token_hex(12),
             make_credentials=lambda function: credentials_of(function, self.roles, sessions),
             endpoint=lambda: self.gateway.local_url,
+            network=self.networks.of,
         )
 
     def _make_templates(self, prepare: Preparer, limits: InstanceLimits) -> Templates:
@@ -333,6 +346,13 @@ class Node:
         await self._around.refresh(account_id, name)
         await self._tasks.configs_changed()
 
+    async def _vpc_changed(self, vpc: Vpc) -> None:
+        """New instances have it from now on; those of before finish what they run and go."""
+        await self.networks.changed(vpc)
+        gone = self.pools.retire_all(lambda one: one.account_id == vpc.account_id and modes.vpc_id(one) == vpc.vpc_id)
+        for account_id, name in {(one.account_id, one.name) for one in gone}:
+            await self._around.refresh(account_id, name)
+
     def _reserved(self, admit: Admit, account_id: str, name: str) -> int | None:
         function = self.routes.latest(account_id, name)
         return None if function is None else admit.reserved(account_id, function.function_id)
@@ -352,6 +372,7 @@ class Node:
             "uptimeS": (self._clock.monotonic_ns() - self._started_ns) // 1_000_000_000,
             "instances": self.pools.statistics(),
             "templates": self._templates.statistics(),
+            "network": self.relay.statistics(),
             "runtimes": self.runtimes.describe(),
             "limits": {
                 "accountConcurrency": settings.account_concurrency,

@@ -9,6 +9,7 @@ functions and none of them waits for user code. What every back end promises:
 * The box's own main process decides its life: when it ends, the rest of the tree is killed.
 * The descriptors handed to `create` belong to the box afterwards; no other descriptor is open in it.
 * Nothing of the maker's environment is inherited.
+* A network that the back end cannot shut off as asked is an error of `create`, never a wider one.
 
 `safe.SafeSandboxes` wraps any back end and enforces this: serialised calls, destroyed on the first error, harmless when
 dead, every box told by `reap` exactly once, listeners told of create first and destroy last. Back ends stay simple
@@ -58,6 +59,9 @@ class Sandbox(Protocol):
     @property
     def gauges(self) -> Gauges | None:
         """Where the kernel tells what the tree uses; None where it does not."""
+
+    def relayed(self) -> Sequence[int]:
+        """Sockets in its network for whoever relays it, once, the caller's to close; empty but for `allow`."""
 
     def kill(self) -> None:
         """End the whole tree now."""

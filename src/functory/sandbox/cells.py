@@ -4,12 +4,14 @@ Loaded by path under the interpreter of the functions: the standard library only
 
     spawner → zygote    {"op": "stem", "id", "uid", "template"} with a socket, and the group to be born in if there is
                         one; a template is made of it in a frame of its own (`frame.py`)
+                        {"op": "networks"} with a socket: start a helper that makes networks (`networks.py`)
                         {"op": "kill", "id"} · end of file: end everything
     zygote → spawner    {"op": "ready", "version", "drop"} once · {"op": "made", "id", "pid": 0} with two pidfds,
                         or {"op": "failed", "id", "reason"}, for each stem · {"op": "ended", "id", "status", "killed"},
                         and before it {"op": "ending", "id"} if it ended by itself and others may be left
-    spawner → stem      {"spec", "network", "opt": place of the layers} on its own socket, with descriptors: request,
-                        reply, log, code, layer …; before it perhaps {"ahead": program}, see `ahead.py`
+    spawner → stem      {"spec", "network", "rules", "opt": place of the layers} on its own socket, with descriptors:
+                        request, reply, log, the network unless it is the host's, code, layer …; before it perhaps
+                        {"ahead": program}, see `ahead.py`
 
 A stem has its namespaces and waits; the message makes it an instance. So nothing that can be done before the function
 is known is on the way of a start: also not the slow moves between control groups, which the spawner makes meanwhile.
@@ -32,7 +34,7 @@ import signal
 import struct
 import sys
 
-from . import confine, init, seccomp, skeleton, syscalls, zygote
+from . import confine, init, networks, seccomp, skeleton, syscalls, zygote
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,10 +42,10 @@ if TYPE_CHECKING:
 
 MESSAGE_BYTES = zygote.MESSAGE_BYTES
 _STEM_FDS = 2
-SPEC_FDS = 4 + skeleton.LAYER_PLACES
+SPEC_FDS = 5 + skeleton.LAYER_PLACES
 _UNMADE = 70
 INITS = 4
-_SOCKET_FD, _SCOPES_FD, _NETWORK_FD, _FIRST_FREE = 5, 6, 7, 8
+_SOCKET_FD, _SCOPES_FD, _FIRST_FREE = 5, 6, 7
 """Descriptors of a stem."""
 INODES_PER_MB = 64
 """Files that a megabyte of /tmp may hold: an empty one costs the kernel a kilobyte that the size does not count."""
@@ -79,6 +81,8 @@ class Cells:
         self._firsts: dict[int, Child] = {}
         """By pidfd of the namespace's first process."""
         self._pidfds: dict[str, int] = {}
+        self._helpers: dict[int, int] = {}
+        """Pids by pidfd of those who make networks."""
 
     def serve(self) -> None:
         """Returns when the control socket is closed; what is left dies with our own namespace."""
@@ -94,6 +98,8 @@ class Cells:
                         self._main_ended(fd)
                     elif fd in self._firsts:
                         self._bury(fd)
+                    elif fd in self._helpers:
+                        self._helper_ended(fd)
                     elif not self._receive():
                         return
         except (BrokenPipeError, ConnectionResetError):
@@ -110,6 +116,8 @@ class Cells:
                 self._make(message, fds)
             elif message["op"] == "kill":
                 self._kill(message["id"])
+            elif message["op"] == "networks":
+                self._start_helper(fds[0])
         finally:
             for fd in fds:
                 os.close(fd)
@@ -152,6 +160,26 @@ class Cells:
             os.write(2, f"the process could not be made an instance: {failure}\n".encode())
         finally:
             os._exit(status)
+
+    def _start_helper(self, fd: int) -> None:
+        """Who makes networks leaves ours for good, so it is a process of its own."""
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.dup2(zygote.move_up(fd), _SOCKET_FD, inheritable=False)
+                confine.close_from(_SOCKET_FD + 1)
+                confine.name_process("functory-net")
+                networks.serve(_socket.socket(fileno=_SOCKET_FD))
+            finally:
+                os._exit(0)
+        pidfd = os.pidfd_open(pid)
+        self._helpers[pidfd] = pid
+        self._poll.register(pidfd, select.EPOLLIN)
+
+    def _helper_ended(self, pidfd: int) -> None:
+        self._poll.unregister(pidfd)
+        os.close(pidfd)
+        os.waitpid(self._helpers.pop(pidfd), 0)
 
     def _kill(self, name: str) -> None:
         child = self._children.get(name)
@@ -220,7 +248,6 @@ class Box:
         self._scopes = syscalls.landlock_scopes()
         self.scopes = (_SCOPES_FD,) if self._scopes >= 0 else ()
         """Where a child finds its landlock rules."""
-        self._no_network = _empty_network()
 
     def live(self, runtime: Any, uid: int, fd: int) -> int:
         """A child's life as stem and instance; its exit code."""
@@ -259,17 +286,18 @@ class Box:
 
     def _keep_descriptors(self, fd: int) -> None:
         """Nothing of the zygote's may stay open: the end of its socket would not be seen."""
-        keep = [fd, self._scopes, self._no_network]
+        keep = [fd, self._scopes]
         high = [zygote.move_up(one) if one >= 0 else -1 for one in keep]
-        for place, one in zip((_SOCKET_FD, _SCOPES_FD, _NETWORK_FD), high):  # noqa: B905 - not in Python 3.9
+        for place, one in zip((_SOCKET_FD, _SCOPES_FD), high):  # noqa: B905 - not in Python 3.9
             if one >= 0:
                 os.dup2(one, place, inheritable=False)
         confine.close_from(_FIRST_FREE)
 
     def furnish(self, message: dict[str, Any], uid: int, mounts: list[int]) -> None:
         """The rest of the root: a /tmp of its own, code, layers, the network."""
+        if message["network"] != "host":
+            networks.enter(mounts.pop(0), message["rules"])
         self.mount_own(message, uid, mounts)
-        self._choose_network(message)
 
     def mount_own(self, message: dict[str, Any], uid: int, mounts: list[int]) -> None:
         """A /tmp of its own, code and layers; without `mounts`, the latter are there already."""
@@ -280,13 +308,6 @@ class Box:
         if mounts:
             syscalls.move_mount(mounts[0], skeleton.CODE)
             lay(mounts[1:], message["opt"])
-
-    def _choose_network(self, message: dict[str, Any]) -> None:
-        spec = message["spec"]
-        if message["network"] == "none" and spec["program"]:
-            _own_loopback()  # its requests come over a port, which no other function may reach
-        elif message["network"] == "none":
-            syscalls.setns(_NETWORK_FD, syscalls.NEWNET)
 
     def lock(self, spec: dict[str, Any], uid: int, fds: list[int]) -> None:
         """Limits, then user, then rights; the filter last, since it forbids most of the rest."""
@@ -348,38 +369,6 @@ def complete(environment: dict[str, str]) -> None:
     environment["TMPDIR"] = skeleton.TMP
     environment.setdefault("HOME", skeleton.TMP)
     environment.setdefault("PATH", "/usr/local/bin:/usr/bin:/bin")
-
-
-def _own_loopback() -> None:
-    import fcntl
-
-    get_flags, set_flags, up = 0x8913, 0x8914, 1
-    syscalls.unshare(syscalls.NEWNET)
-    probe = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM)
-    found = fcntl.ioctl(probe.fileno(), get_flags, struct.pack("16sh22x", b"lo", 0))
-    (flags,) = struct.unpack_from("h", found, 16)
-    fcntl.ioctl(probe.fileno(), set_flags, struct.pack("16sh22x", b"lo", flags | up))
-    probe.close()
-
-
-def _empty_network() -> int:
-    """A network namespace without anything, not even a working loopback; -1 where none can be made."""
-    told, tell = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            syscalls.unshare(syscalls.NEWNET)
-            os.write(tell, b"!")
-            signal.pause()
-        finally:
-            os._exit(1)
-    os.close(tell)
-    try:
-        return os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC) if os.read(told, 1) else -1
-    finally:
-        os.close(told)
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
 
 
 def main(control_fd: int, runtime: Any, fixed_user: bool) -> None:

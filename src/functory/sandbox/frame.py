@@ -47,8 +47,6 @@ def live(box: cells.Box, runtime: Any, uid: int) -> int:
         return 0
     message = json.loads(data)
     fds = cells.received(ancillary)
-    if message["network"] == "none":
-        syscalls.unshare(syscalls.NEWNET)
     _close_ways_out()
     if not box.fixed_user:
         os.setresgid(uid, uid, uid)

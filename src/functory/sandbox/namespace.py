@@ -6,7 +6,7 @@ stem. Where root runs the node, each instance has a user id of its own, on the h
 
     create ── stem from stock, or made now ──→ bounds set ──→ code as a read-only mount ──→ assigned
 
-Network: an instance shares the node's, unless its function says that it needs none: then it has an empty one.
+Network: an instance shares the node's, or has one of its own: empty, or with sockets that the node relays.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ Key = tuple[str, bool]
 class NamespaceSandbox:
     """An instance in its box."""
 
-    def __init__(self, maker: NamespaceSandboxes, spec: InstanceSpec, stem: Stem) -> None:
+    def __init__(self, maker: NamespaceSandboxes, spec: InstanceSpec, stem: Stem, relayed: Sequence[int] = ()) -> None:
         self._maker = maker
         self._stem = stem
+        self._relayed = relayed
         self._exit: Exit | None = None
         self._killed = False
         self.id = spec.instance_id
@@ -60,6 +61,11 @@ class NamespaceSandbox:
     def gauges(self) -> Gauges | None:
         """Where the kernel tells what the tree uses."""
         return self._stem.group.gauges if self._stem.group is not None else None
+
+    def relayed(self) -> Sequence[int]:
+        """The sockets of its network, once; the caller's to close."""
+        sockets, self._relayed = self._relayed, ()
+        return sockets
 
     def kill(self) -> None:
         """End the whole tree now."""
@@ -84,6 +90,8 @@ class NamespaceSandbox:
             self.let_die()
             killed = template.kill(self._stem)
             self.ended(None if killed else self._stem.nest.end_instance(self._stem.name))
+        for fd in self.relayed():
+            os.close(fd)
         self._maker.forget(self)
 
     def ended(self, ended: Ended | None) -> Exit:
@@ -158,17 +166,20 @@ class NamespaceSandboxes:
         if len(spec.layer_dirs) > _LAYERS_MAX:
             raise SandboxError(f"it has {len(spec.layer_dirs)} layers, {_LAYERS_MAX} are allowed")
         stem = self._copied(spec, fds, parent) if isinstance(parent, NamespaceSandbox) else None
+        relayed: Sequence[int] = ()
         opened: template.Template | None = None
         if stem is None:
             mounts = open_mounts(spec)
             try:
                 if spec.template:
                     opened = self._opened(spec, [*fds, *mounts])
-                stem = opened.keeper if opened is not None else self._assigned(spec, [*fds, *mounts])
+                    stem = opened.keeper
+                else:
+                    stem, relayed = self._assigned(spec, fds, mounts)
             finally:
                 for fd in mounts:
                     os.close(fd)
-        box = NamespaceSandbox(self, spec, stem)
+        box = NamespaceSandbox(self, spec, stem, relayed)
         box.template = opened
         if opened is not None:
             self._templates[box.id] = box
@@ -205,10 +216,15 @@ class NamespaceSandboxes:
         return None
 
     def _assignment(self, spec: InstanceSpec) -> Assignment:
-        return Assignment(spec=self._as_seen_inside(spec), network=spec.network, opt=self._tier.layers)
+        return Assignment(
+            spec=self._as_seen_inside(spec), network=spec.network, rules=spec.network_rules, opt=self._tier.layers
+        )
 
-    def _assigned(self, spec: InstanceSpec, fds: Sequence[int]) -> Stem:
-        """A stem that was made an instance. Those in stock may have died with their zygote, unnoticed so far."""
+    def _assigned(self, spec: InstanceSpec, fds: Sequence[int], mounts: Sequence[int]) -> tuple[Stem, Sequence[int]]:
+        """A stem that was made an instance, and the sockets of its network.
+
+        Those in stock may have died with their zygote, unnoticed so far.
+        """
         key = (spec.runtime, wants_wide(spec))
         assignment = self._assignment(spec)
         for last in (*[False] * (2 * STOCK), True):
@@ -216,15 +232,13 @@ class NamespaceSandboxes:
                 stem = self._running_ahead(key, spec, fds[:3]) or self._stem(key)
                 try:
                     self._bound(stem, spec)
-                    stem.assign(assignment, fds)
+                    return stem, _send(stem, assignment, fds, mounts)
                 except (OSError, SandboxError):
                     self._drop(stem)
                     raise
             except (OSError, SandboxError) as failure:
                 if last or (not isinstance(failure, StemDied) and self._is_well(key)):
                     raise SandboxError(str(failure)) from failure
-            else:
-                return stem
         raise AssertionError
 
     def _is_well(self, key: Key) -> bool:
@@ -307,8 +321,12 @@ class NamespaceSandboxes:
     @property
     def short(self) -> bool:
         """Whether `refill` has something to do, once nobody waits for anything else."""
-        short = any(len(self._stems.get(key, ())) < STOCK for key in self._wanted)
-        return short or self._ahead.missing() is not None or any(link.short for link in self._links)
+        return (
+            any(len(self._stems.get(key, ())) < STOCK for key in self._wanted)
+            or self._ahead.missing() is not None
+            or any(link.short for link in self._links)
+            or any(nest.networks.short for nest in self._nests.values())
+        )
 
     def expect(self, spec: InstanceSpec) -> None:
         """Instances like this will be asked for: what can stand ready for them is made in the next quiet moments."""
@@ -319,7 +337,7 @@ class NamespaceSandboxes:
                 self._drop(one)
 
     def refill(self) -> None:
-        """Makes one stem more."""
+        """Makes one stem more, or one network."""
         for link in self._links:
             if link.short:
                 with contextlib.suppress(SandboxError):
@@ -333,6 +351,10 @@ class NamespaceSandboxes:
                 except SandboxError as failure:
                     say(f"no process could be prepared, the next start tries again: {failure}")
                     self._wanted.discard(key)
+                return
+        for nest in self._nests.values():
+            if nest.networks.short:
+                nest.networks.refill()
                 return
         self._refill_ahead()
 
@@ -427,6 +449,7 @@ class NamespaceSandboxes:
             spec,
             code_dir=skeleton.CODE,
             layer_dirs=places,
+            network_rules="",
             environment=layering.environment(
                 environment, places, program=spec.program is not None, exists=lambda _: True
             ),
@@ -477,3 +500,19 @@ class NamespaceSandboxes:
         exits = self._take_ended(nest)
         nest.end(limit_s=1)
         return exits + self._lost_with(nest)
+
+
+def _send(stem: Stem, assignment: Assignment, fds: Sequence[int], mounts: Sequence[int]) -> Sequence[int]:
+    """Makes a stem an instance; the sockets of its network."""
+    if assignment.network == "host":
+        stem.assign(assignment, [*fds, *mounts])
+        return ()
+    assert isinstance(stem.nest, Nest)  # copies of templates have the host's
+    network = stem.nest.networks.take(assignment.network)
+    try:
+        stem.assign(assignment, [*fds, network.namespace, *mounts])
+    except BaseException:
+        network.close()
+        raise
+    os.close(network.namespace)
+    return network.sockets

@@ -7,14 +7,14 @@ import socket
 import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
-from functory.model.instance import InstanceSpec
+from functory.model.instance import InstanceSpec, NetworkMode
 from functory.sandbox import handle, syscalls
 from functory.sandbox.base import SandboxError
 from functory.sandbox.cgroups import Group
+from functory.sandbox.netstock import NetStock
 
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 _BOOTSTRAP = Path(__file__).parents[1] / "runtimes" / "bootstrap"
@@ -46,11 +46,17 @@ class MakeStem(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="s
     """It shall have a user namespace of its own, in which it makes instances."""
 
 
+class MakeNetworks(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="networks"):
+    """Start a helper that makes networks; a socket comes with it."""
+
+
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
-    """What makes a stem an instance; the pipes, the code and the layers come with it."""
+    """What makes a stem an instance; pipes, network, code and layers come with it."""
 
     spec: InstanceSpec
-    network: Literal["host", "none"]
+    network: NetworkMode
+    rules: str = ""
+    """Of the network: what it may reach, in base64."""
     opt: str
     """Where the layers are seen."""
 
@@ -82,7 +88,7 @@ class Stem:
             raise StemDied(f"the prepared process has died: {failure}") from failure
 
     def assign(self, assignment: Assignment, fds: Sequence[int]) -> None:
-        """Makes it an instance; `StemDied` if it has ended. `fds`: pipes, then detached mounts."""
+        """Makes it an instance; `StemDied` if it has ended. `fds`: pipes, the network, detached mounts."""
         try:
             self.become(assignment, fds)
         finally:
@@ -163,10 +169,19 @@ class Nest(StemMaker, handle.Zygote):
         """`on_ending`: told the name of a stem whose main process has ended and whose others are being killed."""
         self._plan = plan
         self._told_ending = on_ending
+        self.networks = NetStock(self._start_networks)
         super().__init__(interpreter, 0, plan.preload, lifeline)
 
     def _arguments(self, try_uid: int, preload: Sequence[str]) -> list[str]:
         return [str(_LAUNCHER), msgspec.json.encode(self._plan).decode()]
+
+    def _start_networks(self, control: socket.socket) -> None:
+        socket.send_fds(self._socket, [msgspec.json.encode(MakeNetworks())], [control.fileno()])
+
+    def end(self, limit_s: float = handle.END_LIMIT_S) -> None:
+        """Ends it and all that was made ahead."""
+        self.networks.close()
+        super().end(limit_s)
 
     def _on_ending(self, name: str) -> None:
         if self._told_ending is not None:

@@ -24,6 +24,10 @@ from functory.sandbox.handle import Ended, Zygote
 FIRST_UID = 1_900_000_000
 """Above all ranges that distributions, systemd and container tools hand out, below 2³¹."""
 UIDS = 1 << 20
+NO_NETWORKS = (
+    "its network is to be '{mode}' (internetAccess, vpcConfig), which needs network namespaces, and tier D has none: "
+    "it would reach all that the node can. `functory doctor` says what to change for a better tier"
+)
 WIDE_PRELOAD = ("asyncio", "logging", "threading")
 """What a wide zygote has imported: 25 ms for each instance that needs it, 0.4 ms for each that does not."""
 _WIDE_SIGNS = (b"async ", b"asyncio", b"logging", b"logger", b"threading", b"concurrent")
@@ -50,6 +54,10 @@ class ProcessSandbox:
         self._exit: Exit | None = None
         self.id = spec.instance_id
         self.pid = pid
+
+    def relayed(self) -> Sequence[int]:
+        """Nothing: its network is the node's."""
+        return ()
 
     def kill(self) -> None:
         """End the whole tree now."""
@@ -166,6 +174,8 @@ class ProcessSandboxes:
             )
         if spec.instance_id in self._boxes:
             raise SandboxError(f"instance {spec.instance_id} exists already")
+        if spec.network != "host":
+            raise SandboxError(NO_NETWORKS.format(mode=spec.network))
         zygote = self._zygote(spec.runtime, wants_wide(spec))
         program = spec.program is not None
         environment = layering.environment(spec.environment, spec.layer_dirs, program=program)

@@ -145,7 +145,7 @@ def _tier(own_users: bool, plan: Plan, groups: cgroups.Groups | None, no_groups:
     limits = f"control groups (version {version})" if version else "limits per process"
     summary = (
         f"Each instance has its own namespaces, a read-only root, a private /tmp, no capabilities, a filter of system "
-        f"calls, {users} and {limits}. The network is the node's unless a function has internetAccess off."
+        f"calls, {users} and {limits}. The network is the node's unless a function has a VPC or no internetAccess."
     )
     return NamespaceTier(
         _NAMES[own_users, version], summary, tuple(missing), plan.uid_map, plan.uid, _layers_place(sys.base_prefix)

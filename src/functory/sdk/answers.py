@@ -165,6 +165,9 @@ class Request(Answer, frozen=True, kw_only=True):
     """Or `Provisioned`: it ran on an instance that is kept ready."""
     oom_kills: int = 0
     """Processes of the function that were killed for want of memory while it ran; the main one may have lived on."""
+    network_in_bytes: int = 0
+    """What came through the node's relay."""
+    network_out_bytes: int = 0
 
     @property
     def waited_us(self) -> int:
@@ -348,6 +351,40 @@ class Templates(Answer, frozen=True, kw_only=True):
     memory_bytes: int = 0
 
 
+class Vpc(Answer, frozen=True, kw_only=True):
+    """What functions may reach that name it."""
+
+    vpc_id: str
+    description: str = ""
+    names: list[str] = []
+    cidrs: list[str] = []
+    ports: list[str] = []
+    """`443` or `8000-8010`; none = all."""
+    protocols: list[str] = []
+    hosts: dict[str, str] = {}
+    functions: list[str] = []
+    """Who names it, `name` or `name@version`; only told of one VPC at a time."""
+    created_at_ms: int = 0
+    modified_at_ms: int = 0
+
+
+class VpcPage(Answer, frozen=True, kw_only=True):
+    """All VPCs of the account."""
+
+    vpcs: list[Vpc] = []
+
+
+class NetworkCounts(Answer, frozen=True, kw_only=True):
+    """What the relay has done since the node's start."""
+
+    instances: int = 0
+    """Attached now."""
+    bytes_in: int = 0
+    bytes_out: int = 0
+    denied: int = 0
+    """Destinations refused."""
+
+
 class Node(Answer, frozen=True, kw_only=True):
     """The node."""
 
@@ -358,6 +395,7 @@ class Node(Answer, frozen=True, kw_only=True):
     uptime_s: float = 0
     instances: Counts = Counts()
     templates: Templates = Templates()
+    network: NetworkCounts = NetworkCounts()
     runtimes: list[Runtime] = []
     limits: dict[str, Any] = {}
 

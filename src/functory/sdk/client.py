@@ -25,6 +25,7 @@ from functory.sdk.tasks import MAP_AT_ONCE, Submitted, Tasks
 from functory.sdk.transport import Transport
 from functory.sdk.triggers import Triggers
 from functory.sdk.versions import Aliases, Versions
+from functory.sdk.vpcs import Vpcs
 from functory.sdk.wire import decode
 
 
@@ -54,6 +55,7 @@ class Client:
         self.keys = Keys(self._transport)
         self.roles = Roles(self._transport)
         self.tasks = Tasks(self._transport)
+        self.vpcs = Vpcs(self._transport)
 
     def __enter__(self) -> Client:
         return self

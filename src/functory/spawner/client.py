@@ -24,6 +24,7 @@ from functory.clock import Clock, Timer
 from functory.lifecycle import Service
 from functory.model import errors
 from functory.model.instance import Exit, Gauges, InstanceSpec
+from functory.model.invocation import Invocation
 from functory.spawner import pipes, protocol
 from functory.spawner.connection import Connection, Outgoing
 from functory.spawner.process import Launched
@@ -44,6 +45,19 @@ UNANSWERED = 32
 """Requests under way at once: descriptors in flight are limited by the kernel."""
 
 
+class Network(Protocol):
+    """A relayed instance's network, as the instance's owner sees it."""
+
+    on_denied: Callable[[bytes], None] | None
+    """Told what the instance was refused, as lines for its log."""
+
+    def take(self) -> tuple[int, int]:
+        """Bytes that came in and went out since the last time."""
+
+    def tell_late(self, invocation: Invocation, text: bytes) -> None:
+        """A line of an invocation that is over, and recorded perhaps."""
+
+
 class Spawned(msgspec.Struct, frozen=True, kw_only=True):
     """An instance whose process runs; it has not said HELLO yet. The descriptors are the caller's to close."""
 
@@ -56,6 +70,10 @@ class Spawned(msgspec.Struct, frozen=True, kw_only=True):
     """Read end of the instance's raw descriptors 1 and 2, non-blocking. Must always be read: it blocks its writers."""
     gauges: Gauges | None = None
     """Where its usage is told; None where it has no control group."""
+    relayed: tuple[int, ...] = ()
+    """Sockets in its network, in the order of `sandbox.networks`; only where the network is `allow`."""
+    network: Network | None = None
+    """Set where somebody relays it."""
 
 
 class Spawner(Service, Protocol):
@@ -79,12 +97,13 @@ class Spawner(Service, Protocol):
 class _Request:
     """A spawn under way."""
 
-    __slots__ = ("answer", "message", "name", "on_exit")
+    __slots__ = ("answer", "message", "name", "on_exit", "relayed")
 
     def __init__(self, name: str, on_exit: Callable[[Exit], None], message: Outgoing) -> None:
         self.name = name
         self.on_exit = on_exit
         self.message = message
+        self.relayed: tuple[int, ...] = ()
         self.answer: asyncio.Future[protocol.Made] = asyncio.get_running_loop().create_future()
 
 
@@ -193,6 +212,7 @@ class SpawnerClient:
             answer = await request.answer
         except BaseException:
             pipes.close(made.ours)
+            pipes.close(request.relayed)
             self._give_up(request)
             raise
         return Spawned(
@@ -201,6 +221,7 @@ class SpawnerClient:
             reply_fd=made.ours[1],
             log_fd=made.ours[2],
             gauges=answer.gauges,
+            relayed=request.relayed,
         )
 
     def kill(self, instance_id: str) -> None:
@@ -235,11 +256,12 @@ class SpawnerClient:
         self._pidfd = os.pidfd_open(launched.pid)
         loop.add_reader(self._pidfd, self._died)
 
-    def _receive(self, data: bytes) -> None:
+    def _receive(self, data: bytes, fds: list[int]) -> None:
         try:
             answer = protocol.decode_answer(data)
         except msgspec.MsgspecError:
             self._signal(signal.SIGKILL)
+            pipes.close(fds)
             return
         if isinstance(answer, protocol.Ended):
             on_exit = self._alive.pop(answer.exit.instance_id, None)
@@ -248,7 +270,9 @@ class SpawnerClient:
         elif isinstance(answer, protocol.Ready):
             self._is_ready(answer)
         else:
-            self._answered(answer)
+            self._answered(answer, fds)
+            return
+        pipes.close(fds)
 
     def _is_ready(self, ready: protocol.Ready) -> None:
         self._ready = ready
@@ -263,8 +287,11 @@ class SpawnerClient:
             self._back = asyncio.get_running_loop().create_future()
         return self._back
 
-    def _answered(self, answer: protocol.Made | protocol.Failed) -> None:
+    def _answered(self, answer: protocol.Made | protocol.Failed, fds: list[int]) -> None:
         request = self._unanswered.pop(answer.id, None)
+        if request is None or request.answer.done():
+            pipes.close(fds)
+            fds = []
         if request is None:
             return  # its caller was told that the node is stopping
         self._push()
@@ -272,6 +299,7 @@ class SpawnerClient:
             self._backoff_s = FIRST_BACKOFF_S
             self._alive[answer.id] = request.on_exit
             if not request.answer.done():
+                request.relayed = tuple(fds)
                 request.answer.set_result(answer)
         elif not request.answer.done():
             request.answer.set_exception(_unavailable(answer.id, answer.reason))

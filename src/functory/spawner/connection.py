@@ -28,7 +28,9 @@ class Outgoing:
 class Connection:
     """Sends in order, waiting for room; hands over what comes, then calls `on_end` once."""
 
-    def __init__(self, control: socket.socket, on_message: Callable[[bytes], None], on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, control: socket.socket, on_message: Callable[[bytes, list[int]], None], on_end: Callable[[], None]
+    ) -> None:
         self._control = control
         self._on_message = on_message
         self._on_end = on_end
@@ -72,13 +74,15 @@ class Connection:
     def _read(self) -> None:
         while self._open:
             try:
-                data = self._control.recv(protocol.MESSAGE_BYTES)
+                data, fds, _, _ = socket.recv_fds(
+                    self._control, protocol.MESSAGE_BYTES, protocol.MADE_FDS, socket.MSG_CMSG_CLOEXEC
+                )
             except BlockingIOError:
                 return
             except OSError:
-                data = b""
+                data, fds = b"", []
             if data:
-                self._on_message(data)
+                self._on_message(data, fds)
             else:
                 self._end()
 

@@ -23,7 +23,7 @@ from functory.sandbox import tiers
 from functory.sandbox.base import SandboxError
 from functory.sandbox.namespace import NamespaceSandboxes
 from functory.sandbox.process import ProcessSandboxes
-from functory.sandbox.safe import SafeSandboxes
+from functory.sandbox.safe import SafeSandbox, SafeSandboxes
 from functory.spawner import protocol
 
 _LIFELINE_FROM = 10
@@ -105,7 +105,19 @@ class Loop:
         except SandboxError as failure:
             self.say(protocol.Failed(id=name, reason=str(failure)))
         else:
-            self.say(protocol.Made(id=name, pid=box.pid, gauges=box.gauges))
+            self._say_made(name, box)
+
+    def _say_made(self, name: str, box: SafeSandbox) -> None:
+        sockets = box.relayed()
+        message = protocol.encode(protocol.Made(id=name, pid=box.pid, gauges=box.gauges))
+        if not sockets:
+            self._control.sendall(message)
+            return
+        try:
+            socket.send_fds(self._control, [message], sockets)
+        finally:
+            for fd in sockets:
+                os.close(fd)
 
     def _tell_ends(self) -> None:
         for exit_ in self._maker.reap():

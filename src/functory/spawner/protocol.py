@@ -1,7 +1,8 @@
 """What the node and the spawner say to each other: JSON, one message per datagram of a SEQPACKET socket.
 
     node → spawner    spawn (with three descriptors: request read end, reply write end, log write end) · kill · stop
-    spawner → node    ready (once) · made | failed (one per spawn) · ended (one per made)
+    spawner → node    ready (once) · made (with the sockets of its network, if it is relayed) | failed (one per spawn)
+                      · ended (one per made)
 
 Both sides bound what they read; a datagram that cannot be read ends the connection, and with it all instances.
 """
@@ -15,6 +16,7 @@ from functory.model.instance import Exit, Gauges, InstanceSpec
 MESSAGE_BYTES = 1 << 18
 """The longest message either way; environments are limited to far less."""
 SPAWN_FDS = 3
+MADE_FDS = 6
 
 
 class TierReport(msgspec.Struct, frozen=True, kw_only=True):

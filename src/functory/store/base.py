@@ -35,6 +35,7 @@ from functory.store.configs import Configs
 from functory.store.layer_versions import LayerVersions
 from functory.store.roles import Roles
 from functory.store.versions import Versions
+from functory.store.vpcs import Vpcs
 
 
 class Functions(Protocol):
@@ -268,6 +269,10 @@ class Store(Service, Protocol):
     @property
     def layer_versions(self) -> LayerVersions:
         """Uploaded layers."""
+
+    @property
+    def vpcs(self) -> Vpcs:
+        """VPCs and bindings to them."""
 
     @property
     def accounts(self) -> Accounts:

@@ -20,6 +20,7 @@ from functory.store.memory_parts import MemoryAudit, MemoryRows
 from functory.store.memory_spending import MemorySpending
 from functory.store.roles import Roles
 from functory.store.versions import Versions
+from functory.store.vpcs import Vpcs
 
 
 class _Gate:
@@ -261,6 +262,7 @@ class MemoryStore:
         self.layer_versions = LayerVersions(rows)
         self.accounts = Accounts(rows)
         self.roles = Roles(rows)
+        self.vpcs = Vpcs(rows)
         self.audit = MemoryAudit(self._gate.check)
 
     def _function_gone(self, account_id: str, name: str) -> None:

@@ -19,8 +19,9 @@ T = TypeVar("T")
 
 VERSION, ALIAS = "version", "alias"
 ASYNC, CONCURRENCY, PROVISION, SCALING = "async", "concurrency", "provision", "scaling"
-LAYER, LAYER_COUNTER, ACCOUNT, ROLE = "layer", "layer_counter", "account", "role"
-FREE = frozenset({LAYER, LAYER_COUNTER, ACCOUNT, ROLE})
+VPC_BINDING = "vpc_binding"
+LAYER, LAYER_COUNTER, ACCOUNT, ROLE, VPC = "layer", "layer_counter", "account", "role", "vpc"
+FREE = frozenset({LAYER, LAYER_COUNTER, ACCOUNT, ROLE, VPC})
 """Kinds of an account, not of a function: what stands for the function is a name of their own."""
 MOST = 1000
 """The most versions, and the most aliases, of one function: all are held in memory to be routed."""

@@ -363,6 +363,9 @@ def around(client: Any) -> None:
     assert client.untag_resources(away).status_code == 204
     assert not client.list_tag_resources(asked).body.tag_resources
     assert client.list_vpc_bindings(name).body.vpc_ids == []
+    missing = models.CreateVpcBindingRequest(body=models.CreateVpcBindingInput(vpc_id="vpc-none"))
+    refused("VpcNotFound", 404, client.create_vpc_binding, name, missing)
+    assert client.delete_vpc_binding(name, "vpc-none").status_code == 204
     assert client.describe_regions(models.DescribeRegionsRequest()).body.regions.region[0].region_id
 
 

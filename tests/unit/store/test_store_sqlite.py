@@ -127,7 +127,7 @@ async def test_the_schema_repeats_the_rules(store: SqliteStore) -> None:
         "INSERT INTO access_keys VALUES ('k', '1', 'root', 1, 0, x'00', '')",
         "INSERT INTO access_keys VALUES ('k', '1', 'read', 2, 0, x'00', '')",
         "INSERT INTO functions VALUES ('1', 'x', 'id', 1, '{}', -1)",
-        "INSERT INTO account_parts VALUES ('other', '1', 'x', '', '{}')",
+        "INSERT INTO account_parts VALUES ('', '1', 'x', '', '{}')",
         "INSERT INTO audit VALUES (1, '1', 2, '{}')",
         "INSERT INTO layers VALUES ('k', 'a', 'd', -1, 0)",
     ]

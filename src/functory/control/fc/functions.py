@@ -16,7 +16,7 @@ from starlette.routing import Route
 from functory.control import call as calls
 from functory.control.call import Call
 from functory.control.commit import to_the_end
-from functory.control.fc import archive, layers, listing, outputs, paging, passing, qualifiers, revisions, rules
+from functory.control.fc import archive, layers, listing, outputs, paging, passing, qualifiers, revisions, rules, vpc
 from functory.control.fc.inputs import CreateFunctionInput, UpdateFunctionInput
 from functory.control.parts import Code, ControlParts
 from functory.model import errors, ids
@@ -54,6 +54,7 @@ class FunctionsRoom:
         name = ids.check_function_name(given.function_name)
         changes = revisions.settings(given, None, self._runtime_note(given.runtime))
         changes = await passing.with_role(self._parts, call, changes)
+        await vpc.check_named(self._parts.store, call.account_id, changes["official"])
         changes["layers"] = await self._layers(call.account_id, given.layers or [])
         if await self._is_there(call.account_id, name):
             raise errors.FunctionAlreadyExists(name)  # before a large archive is stored for nothing
@@ -78,7 +79,9 @@ class FunctionsRoom:
         given = calls.typed_body(call.body, UpdateFunctionInput)
         before = await self._functions.get(call.account_id, name)
         calls.check_match(call, _etag(before))
-        await self._revision(call, before, given, None, None)  # refused before a large archive is stored for nothing
+        after = await self._revision(call, before, given, None, None)  # refused before a large archive is stored
+        if given.vpc_config is not None:
+            await vpc.check_named(self._parts.store, call.account_id, after.official)
         found = None if given.layers is None else await self._layers(call.account_id, given.layers, before.layers)
         code = await archive.store_code(given.code, self._parts.code, self._parts.uploads, call.account_id)
         function = await to_the_end(self._change(call, name, given, found, code))

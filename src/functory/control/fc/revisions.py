@@ -23,7 +23,6 @@ _NOT_ACTED_ON = (
     "ossMountConfig",
     "polarFsConfig",
     "tracingConfig",
-    "vpcConfig",
 )
 """Kept fields whose lack of effect an owner would notice."""
 _CUSTOM = "customRuntimeConfig"

@@ -149,6 +149,8 @@ def _request(record: Record) -> dict[str, Any]:
         "traceParent": record.trace_parent,
         "resourceMode": "OnDemand" if record.mode is Mode.ON_DEMAND else "Provisioned",
         "oomKills": record.oom_kills,
+        "networkInBytes": record.network_in_bytes,
+        "networkOutBytes": record.network_out_bytes,
     }
 
 

@@ -32,6 +32,7 @@ from functory.store.sqlite.spending import SqliteSpending
 from functory.store.sqlite.triggers import SqliteTriggers
 from functory.store.sqlite.writer import Writer
 from functory.store.versions import Versions
+from functory.store.vpcs import Vpcs
 
 
 class SqliteStore:
@@ -63,6 +64,7 @@ class SqliteStore:
         self.layer_versions = LayerVersions(runs)
         self.accounts = Accounts(runs)
         self.roles = Roles(runs)
+        self.vpcs = Vpcs(runs)
         self.audit = SqliteAudit(self._writer, self._readers)
 
     async def start(self) -> None:
