@@ -110,8 +110,8 @@ def handler(event, context):
     def name():
         return socket.gethostbyname("example.org")
     return {"udp": attempt(udp), "tcp": attempt(tcp), "udp out": attempt(lambda: udp("10.1.2.3")),
-            "tcp out": attempt(lambda: tcp("10.1.2.3")), "tcp 6": attempt(lambda: tcp("2001:db8::1")), "name": attempt(name),
-            "interfaces": [name for _, name in socket.if_nameindex()]}
+            "tcp out": attempt(lambda: tcp("10.1.2.3")), "tcp 6": attempt(lambda: tcp("2001:db8::1")),
+            "name": attempt(name), "interfaces": [name for _, name in socket.if_nameindex()]}
 """
 )
 ABSTRACT = (
@@ -262,4 +262,55 @@ import os, struct
 def handler(event, context):
     os.write(4, struct.pack("<IIHBBI", *[int(word) for word in event.split()]))
     return b""
+"""
+IGNORES = """
+def handler(event, context):
+    for number in (1, 2, 15): signal.signal(number, signal.SIG_IGN)
+    while True:
+        time.sleep(1)
+"""
+ESCAPES = """
+def handler(event, context):
+    for _ in range(3):
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork() == 0:
+                open("/proc/self/comm", "wb").write(event)
+                while True:
+                    time.sleep(1)
+            os._exit(0)
+    while True:
+        time.sleep(1)
+"""
+MANY_ZOMBIES = """
+def handler(event, context):
+    while True:
+        if os.fork() == 0:
+            os._exit(0)
+"""
+FILLS_BYTES = """
+def handler(event, context):
+    piece, number = b"x" * (1 << 20), 0
+    while True:
+        with open(f"/tmp/f{number}", "wb", buffering=0) as file:
+            for _ in range(16):
+                if file.write(piece) < len(piece):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        number += 1
+"""
+FILLS_INODES = """
+def handler(event, context):
+    number = 0
+    while True:
+        open(f"/tmp/e{number}", "w").close()
+        number += 1
+"""
+LISTENS = """
+kept = []
+def handler(event, context):
+    made = socket.socket(socket.AF_UNIX)
+    made.bind(b"\\0" + event)
+    made.listen()
+    kept.append(made)
+    return b"listening"
 """

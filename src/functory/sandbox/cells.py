@@ -313,6 +313,8 @@ class Box:
         """Limits, then user, then rights; the filter last, since it forbids most of the rest."""
         self.shut_in()
         confine.own_descriptors(fds[0], fds[1], fds[2])
+        if self.fixed_user:
+            _be_counted_alone()
         self.limit(spec)
         confine.name_process(spec["instance_id"])
         self.renounce(uid)
@@ -330,7 +332,8 @@ class Box:
     def limit(self, spec: dict[str, Any], pid: int = 0) -> None:
         """The limits that each process has; `pid`: of another process than this one."""
         memory_mb = spec["memory_mb"] + spec["reserve_mb"]
-        confine.limit(memory_mb, spec["disk_mb"], spec["concurrency"], own_user=not self.fixed_user, pid=pid)
+        own_user = not self.fixed_user or pid == 0
+        confine.limit(memory_mb, spec["disk_mb"], spec["concurrency"], own_user=own_user, pid=pid)
 
     def renounce(self, uid: int) -> None:
         """Becomes a user without any right."""
@@ -343,6 +346,21 @@ class Box:
     def filter(self) -> None:
         """From here on, most system calls are refused."""
         self._filter.install()
+
+
+def _be_counted_alone() -> None:
+    """A user namespace of its own: the kernel counts processes per user and namespace, and the user is everybody's.
+
+    Without control groups it is the one bound that a fork bomb has. A program that was started ahead has to look into
+    its helper, which it could not from a namespace of its own: it goes without.
+    """
+    user, group = os.getuid(), os.getgid()
+    syscalls.unshare(syscalls.NEWUSER)
+    syscalls.be_dumpable(True)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+    syscalls.drop_bounding_set()  # a new namespace begins with all
 
 
 def lay(mounts: list[int], place: str) -> None:

@@ -28,7 +28,8 @@ STACK_MB = 8
 HEADROOM_MB = 64
 """What the interpreter, shared libraries' data and a few threads take besides the function's own memory."""
 TASKS = 1024
-"""Processes and threads of one instance; kept where it has a user id of its own, since the kernel counts per user."""
+"""Processes and threads of one instance; kept where it has a user id, or user namespace, of its own: the kernel counts
+by both."""
 FILES = 4096
 REQUEST_FD, REPLY_FD = 3, 4
 """The channel's descriptors in every instance."""
