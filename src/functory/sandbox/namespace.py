@@ -508,9 +508,10 @@ def _send(stem: Stem, assignment: Assignment, fds: Sequence[int], mounts: Sequen
         stem.assign(assignment, [*fds, *mounts])
         return ()
     assert isinstance(stem.nest, Nest)  # copies of templates have the host's
-    network = stem.nest.networks.take(assignment.network)
+    network = stem.nest.networks.take(assignment.network, assignment.rules)
     try:
-        stem.assign(assignment, [*fds, network.namespace, *mounts])
+        entering = msgspec.structs.replace(assignment, rules=network.rules)
+        stem.assign(entering, [*fds, network.namespace, *mounts])
     except BaseException:
         network.close()
         raise

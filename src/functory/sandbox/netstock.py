@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
@@ -13,8 +13,12 @@ from functory.sandbox import networks
 from functory.sandbox.base import SandboxError
 
 Kind = Literal["none", "allow"]
+Key = tuple[Kind, str]
+"""The kind, and the rules that are in force already."""
 STOCK = 2
 """Networks of a kind that has been used. Each takes about 200 kB of the kernel's memory."""
+POLICIES = 8
+"""Policies for which networks stand ready, with their rules in force: that takes a millisecond on a busy machine."""
 ANSWER_LIMIT_S = 10
 _MOST_FDS = 1 + networks.SOCKETS
 
@@ -26,6 +30,8 @@ class Network(NamedTuple):
     """A descriptor of it."""
     sockets: Sequence[int]
     """Made in it, for the relay; empty but for `allow`."""
+    rules: str = ""
+    """What still has to be put in force, by whoever enters it first."""
 
     def close(self) -> None:
         """Gives all of it back."""
@@ -40,12 +46,27 @@ class NetStock:
         """`start`: gives a socket to a new helper."""
         self._start = start
         self._control: socket.socket | None = None
-        self._ready: dict[Kind, deque[Network]] = {}
+        self._ready: OrderedDict[Key, deque[Network]] = OrderedDict()
+        """The one asked for longest ago first."""
 
-    def take(self, kind: Kind) -> Network:
+    def take(self, kind: Kind, rules: str = "") -> Network:
         """A network that is the taker's; `SandboxError` if this kernel cannot make one."""
-        ready = self._ready.setdefault(kind, deque())
-        return ready.popleft() if ready else self._make(kind)
+        if rules:
+            ready = self._wanted((kind, rules))
+            if ready:
+                return ready.popleft()
+        ready = self._wanted((kind, ""))
+        bare = ready.popleft() if ready else self._make((kind, ""))
+        return bare._replace(rules=rules)
+
+    def _wanted(self, key: Key) -> deque[Network]:
+        ready = self._ready.setdefault(key, deque())
+        self._ready.move_to_end(key)
+        if len(self._ready) > POLICIES:
+            _, forgotten = self._ready.popitem(last=False)
+            for network in forgotten:
+                network.close()
+        return ready
 
     @property
     def short(self) -> bool:
@@ -54,12 +75,12 @@ class NetStock:
 
     def refill(self) -> None:
         """Makes one more; a kind that cannot be made is not tried again ahead of need."""
-        for kind, ready in self._ready.items():
+        for key, ready in self._ready.items():
             if len(ready) < STOCK:
                 try:
-                    ready.append(self._make(kind))
+                    ready.append(self._make(key))
                 except SandboxError:
-                    del self._ready[kind]
+                    del self._ready[key]
                 return
 
     def close(self) -> None:
@@ -70,9 +91,10 @@ class NetStock:
         self._ready.clear()
         self._drop()
 
-    def _make(self, kind: Kind) -> Network:
+    def _make(self, key: Key) -> Network:
+        kind = key[0]
         try:
-            data, fds = self._ask(kind)
+            data, fds = self._ask(" ".join(key))
         except OSError as failure:
             self._drop()
             raise SandboxError(f"no network can be made: {failure}") from failure
@@ -83,7 +105,7 @@ class NetStock:
             raise SandboxError(f"the network '{kind}' cannot be made on this kernel: {why}")
         return Network(fds[0], tuple(fds[1:]))
 
-    def _ask(self, kind: Kind) -> tuple[bytes, list[int]]:
+    def _ask(self, wanted: str) -> tuple[bytes, list[int]]:
         if self._control is None:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", ANSWER_LIMIT_S, 0))
@@ -92,7 +114,7 @@ class NetStock:
                 self._start(theirs)
             finally:
                 theirs.close()
-        self._control.sendall(kind.encode())
+        self._control.sendall(wanted.encode())
         data, fds, _, _ = socket.recv_fds(self._control, 4096, _MOST_FDS, socket.MSG_CMSG_CLOEXEC)
         return data, fds
 

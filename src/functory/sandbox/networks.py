@@ -1,11 +1,11 @@
 """Networks of instances: namespaces that are made ahead of need, by a helper in the box that does nothing else.
 
-    maker of boxes ──kind──→ helper ──namespace, sockets──→ maker of boxes ──namespace──→ stem, which enters it
-                                                                          └─sockets────→ whoever relays
+    maker of boxes ──kind, rules──→ helper ──namespace, sockets──→ maker of boxes ──namespace──→ stem, which enters it
+                                                                                └──sockets───→ whoever relays
 
 `none` is a loopback of its own. In `allow` every address is local too, so whatever is sent arrives at rules that give
 it to a transparent socket, or refuse it at once and report that. Which destinations are given to the socket is the
-policy's, the one thing that is not known ahead: its rules are put in force by the stem (`enter`).
+policy's: its rules are put in force by the stem (`enter`), or by the helper for a policy that has been used before.
 
 Sockets belong to the namespace that they are made in, wherever they go: the relay needs no right in it. Whoever leaves
 the host's network cannot come back, as it belongs to another user: that is why there is a helper, who never does.
@@ -32,6 +32,7 @@ OWN_V4, OWN_V6 = "198.18.0.1", "fdf0:c0de::1"
 """The instance's own addresses: without any but loopback ones, libraries think that there is no network."""
 SOCKETS = 6
 """Of `allow`: TCP, names, reports, UDP, and raw ones for answers to UDP of both families."""
+MESSAGE_BYTES = 1 << 18
 _BACKLOG = 128
 _IPV6_V6ONLY, _IP_TRANSPARENT, _IPV6_TRANSPARENT, _IP_ORIGINAL, _IPV6_ORIGINAL = 26, 19, 75, 20, 74
 _IP_PKTINFO, _IPV6_RECVPKTINFO = 8, 49
@@ -44,12 +45,14 @@ _BUFFER_BYTES = 1 << 18
 def serve(control: _socket.socket) -> None:
     """The helper's life: a network for each message, until the other end is closed."""
     while True:
-        kind = control.recv(64)
-        if not kind:
+        wanted = control.recv(MESSAGE_BYTES)
+        if not wanted:
             return
         fds: list[int] = []
         try:
-            fds = _make(kind.decode())
+            kind, _, rules = wanted.decode().partition(" ")
+            fds = _make(kind)
+            _put_in_force(rules)
             rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack(f"{len(fds)}i", *fds))]
             control.sendmsg([b"!"], rights)
         except OSError as failure:
@@ -62,6 +65,10 @@ def serve(control: _socket.socket) -> None:
 def enter(fd: int, rules: str) -> None:
     """This process lives in the network `fd` from here on, under `rules` (base64)."""
     syscalls.setns(fd, syscalls.NEWNET)
+    _put_in_force(rules)
+
+
+def _put_in_force(rules: str) -> None:
     if rules:
         netlink.send(netlink.NETLINK_NETFILTER, binascii.a2b_base64(rules), 1).close()
 

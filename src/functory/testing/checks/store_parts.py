@@ -16,6 +16,7 @@ from functory.model.limits import ConcurrencyConfig, ProvisionConfig
 from functory.model.role import Role
 from functory.model.task import AsyncConfig
 from functory.model.version import Alias, Version
+from functory.model.vpc import Vpc
 from functory.store import parts
 from functory.store.base import Store
 from functory.testing.checks import samples
@@ -260,6 +261,29 @@ async def of_changes_of_a_role_one_wins(make: MakeStore) -> None:
         assert [one.account_id for one in await store.roles.all()] == ["2"]
 
 
+async def vpcs_are_each_accounts_own_and_stay_while_they_are_bound(make: MakeStore) -> None:
+    async with running(store := make()):
+        await store.functions.create(samples.function())
+        for account_id, vpc_id in ((ACCOUNT, "vpc-b"), (ACCOUNT, "vpc-a"), ("2", "vpc-a")):
+            await store.vpcs.put(Vpc(account_id=account_id, vpc_id=vpc_id, created_at_ms=1), replace=False)
+        assert [one.vpc_id for one in await store.vpcs.list(ACCOUNT)] == ["vpc-a", "vpc-b"]
+        changed = Vpc(account_id=ACCOUNT, vpc_id="vpc-a", names=("a.b",), created_at_ms=5)
+        await samples.raises(errors.VpcAlreadyExists, store.vpcs.put(changed, replace=False))
+        assert (await store.vpcs.put(changed, replace=True)).created_at_ms == 1
+        assert (await store.vpcs.get(ACCOUNT, "vpc-a")).names == ("a.b",)
+        await samples.raises(errors.VpcNotFound, store.vpcs.bind(ACCOUNT, "hello", "vpc-none"))
+        for _ in range(2):
+            await store.vpcs.bind(ACCOUNT, "hello", "vpc-a")
+        assert list(await store.vpcs.bound(ACCOUNT, "hello")) == ["vpc-a"]
+        await samples.raises(errors.VpcInUse, store.vpcs.delete(ACCOUNT, "vpc-a"))
+        await store.vpcs.unbind(ACCOUNT, "hello", "vpc-a")
+        await store.vpcs.delete(ACCOUNT, "vpc-a")
+        await samples.raises(errors.VpcNotFound, store.vpcs.get(ACCOUNT, "vpc-a"))
+        await store.vpcs.bind(ACCOUNT, "hello", "vpc-b")
+        await store.functions.delete(ACCOUNT, "hello")
+        assert list(await store.vpcs.bindings()) == [], "a binding goes with its function"
+
+
 async def events_are_listed_newest_first_by_account(make: MakeStore) -> None:
     async with running(store := make()):
         await store.audit.append([event(n, changes=n % 2 == 0) for n in range(4)])
@@ -291,6 +315,7 @@ CHECKS: tuple[Check, ...] = (
     layers_are_numbered_and_their_numbers_not_given_again,
     accounts_and_keys_come_and_go,
     of_changes_of_a_role_one_wins,
+    vpcs_are_each_accounts_own_and_stay_while_they_are_bound,
     events_are_listed_newest_first_by_account,
     logs_of_a_name_are_each_accounts_own,
 )
