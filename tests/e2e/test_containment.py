@@ -95,24 +95,24 @@ def roots_node() -> Iterator[NodeProcess]:
         assert node.stop() == 0
 
 
+def become_nobody(folder: str) -> tuple[str, ...]:
+    """What runs a command as an ordinary user, whose the folder is from now on."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("cannot be shown here: only root can become another user")
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    user, group = f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}"
+    become = ("setpriv", user, group, "--clear-groups", "--inh-caps=-all")
+    if subprocess.run([*become, sys.executable, "-c", "import functory"], capture_output=True).returncode != 0:
+        pytest.skip("cannot be shown here: another user cannot read this checkout or its interpreter")
+    return become
+
+
 @pytest.fixture(scope="module")
 def users_node() -> Iterator[NodeProcess]:
     """The same as an ordinary user, where the tests are root's."""
-    if os.geteuid() != 0 or shutil.which("setpriv") is None:
-        pytest.skip("cannot be shown here: only root can become another user")
     with tempfile.TemporaryDirectory(prefix="functory-contained-", dir="/var/tmp") as folder:
-        nobody = pwd.getpwnam("nobody")
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        become = (
-            "setpriv",
-            f"--reuid={nobody.pw_uid}",
-            f"--regid={nobody.pw_gid}",
-            "--clear-groups",
-            "--inh-caps=-all",
-        )
-        if subprocess.run([*become, sys.executable, "-c", "import functory"], capture_output=True).returncode != 0:
-            pytest.skip("cannot be shown here: another user cannot read this checkout or its interpreter")
-        node = NodeProcess(Path(folder), prefix=become)
+        node = NodeProcess(Path(folder), prefix=become_nobody(folder))
         node.start()
         yield node
         assert node.stop() == 0

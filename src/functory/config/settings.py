@@ -117,9 +117,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         rules.choice(
             "How functions are shut off: auto = as well as it works here; namespace = boxed, or the node does not "
-            "start; process = plain processes.",
+            "start; landlock = processes shut in without namespaces, or the node does not start; process = plain ones.",
             "auto",
             "namespace",
+            "landlock",
             "process",
         ),
     ] = "auto"

@@ -37,6 +37,8 @@ class Fork(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="fork"
     """The user it shall run as; 0 = the zygote's own."""
     tmp: str
     """Its private folder for temporary files."""
+    hard: bool = False
+    """It is shut in by `hardened.py`."""
     spec: InstanceSpec
 
 
@@ -240,9 +242,9 @@ class Zygote(Forker):
         self._limit(ANSWER_LIMIT_S)
         self.version, self.drop = message.version, message.drop
 
-    def fork(self, uid: int, tmp: str, spec: InstanceSpec, fds: Sequence[int]) -> Made:
+    def fork(self, uid: int, tmp: str, spec: InstanceSpec, fds: Sequence[int], *, hard: bool = False) -> Made:
         """A new instance; `SandboxError` if it cannot be made."""
-        message = msgspec.json.encode(Fork(uid=uid, tmp=tmp, spec=spec))
+        message = msgspec.json.encode(Fork(uid=uid, tmp=tmp, hard=hard, spec=spec))
         if len(message) > MESSAGE_BYTES:
             raise SandboxError(f"the specification has {len(message)} bytes, the limit is {MESSAGE_BYTES}")
         return self._ask(spec.instance_id, message, fds)

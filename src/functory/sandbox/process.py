@@ -1,4 +1,5 @@
-"""Tier D: plain processes. Works everywhere, bounds what a process may take, and shuts off little.
+"""Tier D: plain processes. Works everywhere, bounds what a process may take, and shuts off little; tier C: the same,
+with what the kernel shuts off without namespaces (`hardened.py`).
 
 Each interpreter has a zygote, made when it is first needed; instances are its forks. Where the spawner is root, every
 instance gets a user id of its own, so that instances cannot touch each other and the kernel counts their processes
@@ -25,8 +26,12 @@ FIRST_UID = 1_900_000_000
 """Above all ranges that distributions, systemd and container tools hand out, below 2³¹."""
 UIDS = 1 << 20
 NO_NETWORKS = (
-    "its network is to be '{mode}' (internetAccess, vpcConfig), which needs network namespaces, and tier D has none: "
-    "it would reach all that the node can. `functory doctor` says what to change for a better tier"
+    "its network is to be '{mode}' (internetAccess, vpcConfig), which needs network namespaces, and tier {tier} has "
+    "none: it would reach all that the node can. `functory doctor` says what to change for a better tier"
+)
+HARD = (
+    "Each instance is a process that sees programs, its code and its own temporary files only (landlock), below a "
+    "filter of system calls and with limits per process; {users}. The network is the node's, or none."
 )
 WIDE_PRELOAD = ("asyncio", "logging", "threading")
 """What a wide zygote has imported: 25 ms for each instance that needs it, 0.4 ms for each that does not."""
@@ -105,15 +110,17 @@ class ProcessSandboxes:
         lifeline: int = -1,
         alone: bool = False,
         why_nothing_better: str = "",
+        hard: bool = False,
     ) -> None:
         """`folder`: to be made for temporary files of instances, reachable by all users (empty: in the system's).
 
         `read_by_functions`: folders that hold code and layers; what a user id of its own cannot read is said in `tier`.
         `lifeline`: a descriptor that stays open in the zygotes as long as they live.
         `alone`: this process has no other children, so that every unknown one is an orphan of a zygote that died.
-        `why_nothing_better`: what the probe of namespaces found, for the report.
+        `why_nothing_better`: what the probe of namespaces found, for the report. `hard`: tier C.
         """
         self._why_nothing_better = why_nothing_better
+        self._hard = hard
         self._folders = Folders(folder)
         self._oom_kills = _oom_kills()
         self._lifeline = lifeline
@@ -135,13 +142,17 @@ class ProcessSandboxes:
         """What its boxes are worth here."""
         missing = [
             "Namespaces: functions see the host's files (as far as permissions go), network and processes.",
-            "Control groups: memory is bounded per process, not per instance; CPU is shared by all.",
+            "Control groups: memory is bounded per process, not per instance; CPU is shared by all. They come with "
+            "namespaces, for a node of root's or in a unit with Delegate=yes.",
         ]
         if self._why_nothing_better:
             missing[0] = self._why_nothing_better
         if not self._own_users:
             missing.append(f"Users: all functions run as the node's user, because {self._why_not}.")
         users = "each instance has its own user id" if self._own_users else "all run as one user"
+        if self._hard:
+            missing[0] = self._why_nothing_better or "Namespaces: functions share the host's network and processes."
+            return ProcessTier("C", HARD.format(users=users), tuple(missing))
         return ProcessTier(
             "D",
             f"No isolation: instances are plain processes with resource limits, {users}. Run only code that you trust.",
@@ -174,8 +185,8 @@ class ProcessSandboxes:
             )
         if spec.instance_id in self._boxes:
             raise SandboxError(f"instance {spec.instance_id} exists already")
-        if spec.network != "host":
-            raise SandboxError(NO_NETWORKS.format(mode=spec.network))
+        if spec.network == "allow" or (spec.network == "none" and not self._hard):
+            raise SandboxError(NO_NETWORKS.format(mode=spec.network, tier=self.tier.name))
         zygote = self._zygote(spec.runtime, wants_wide(spec))
         program = spec.program is not None
         environment = layering.environment(spec.environment, spec.layer_dirs, program=program)
@@ -183,7 +194,7 @@ class ProcessSandboxes:
         uid = self._uid()
         tmp = self._folders.make(spec.instance_id, uid)
         try:
-            made = zygote.fork(uid, tmp, spec, fds)
+            made = zygote.fork(uid, tmp, spec, fds, hard=self._hard)
         except BaseException:
             self._folders.remove(tmp)
             raise

@@ -65,13 +65,13 @@ _MOUNT_FLAGS = (14, 6)
 Instruction = tuple[int, int, int, int]
 
 
-def build(machine: str) -> bytes:
-    """The program for a machine; ValueError if its numbers are not known."""
+def build(machine: str, *, network: bool = True) -> bytes:
+    """The program for a machine; ValueError if its numbers are not known. `network` off: no sockets but unix ones."""
     arch, column = _machine(machine)
     program = _head(arch)
     program += _when(_CLONE3, [(_RET, 0, 0, _ERRNO | _ENOSYS)])
     program += _when(_CLONE[column], _argument(_FIRST_AT, _JSET, (_NAMESPACES,), _ERRNO | _EPERM, _ALLOW))
-    return _finish(program, column, ())
+    return _finish(program, column, (), network=network)
 
 
 def build_for_templates(machine: str) -> bytes:
@@ -109,11 +109,14 @@ def _head(arch: int) -> list[Instruction]:
     ]
 
 
-def _finish(program: list[Instruction], column: int, but: tuple[str, ...]) -> bytes:
+def _finish(program: list[Instruction], column: int, but: tuple[str, ...], *, network: bool = True) -> bytes:
     """What all have in common; the names in `but` have been decided upon."""
     numbers = sorted(pair[column] for name, pair in _DENIED.items() if pair[column] >= 0 and name not in but)
     program += _when(_IOCTL[column], _argument(_SECOND_AT, _JEQ, (_TIOCSTI, _TIOCLINUX), _ERRNO | _EPERM, _ALLOW))
-    program += _when(_SOCKET[column], _argument(_FIRST_AT, _JEQ, _FAMILIES, _ALLOW, _ERRNO | _EAFNOSUPPORT))
+    program += _when(
+        _SOCKET[column],
+        _argument(_FIRST_AT, _JEQ, _FAMILIES if network else _FAMILIES[:1], _ALLOW, _ERRNO | _EAFNOSUPPORT),
+    )
     program += _tree(numbers)
     return b"".join(struct.pack("HBBI", *one) for one in program)
 

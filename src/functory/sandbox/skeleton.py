@@ -22,12 +22,12 @@ OWN = "/run/functory"
 LAYER_PLACES = 16
 """Folders on which layers are mounted before they are laid over each other; more layers than this are refused."""
 _SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
-_COPIED = (
+COPIED = (
     "hosts", "resolv.conf", "nsswitch.conf", "host.conf", "gai.conf", "ld.so.cache", "localtime", "timezone",
     "mime.types", "services", "protocols", "os-release", "ssl/openssl.cnf",
 )  # fmt: skip
-_SHARED = ("ssl/certs", "ca-certificates", "pki/tls/certs", "pki/ca-trust/extracted", "alternatives", "fonts")
-_DEVICES = ("null", "zero", "random", "urandom", "full")
+SHARED = ("ssl/certs", "ca-certificates", "pki/tls/certs", "pki/ca-trust/extracted", "alternatives", "fonts")
+DEVICES = ("null", "zero", "random", "urandom", "full")
 _LINKS = {
     "/dev/fd": "/proc/self/fd",
     "/dev/stdin": "/proc/self/fd/0",
@@ -44,10 +44,11 @@ _COPY_BYTES = 1 << 20
 
 def layers_place() -> str:
     """Where layers are mounted: `/opt`, unless the interpreter itself lies there."""
-    return f"{OWN}/opt" if any(folder.startswith("/opt/") for folder in _interpreter_folders()) else LAYERS
+    return f"{OWN}/opt" if any(folder.startswith("/opt/") for folder in interpreter_folders()) else LAYERS
 
 
-def _interpreter_folders() -> list[str]:
+def interpreter_folders() -> list[str]:
+    """Where the interpreter lies, if not among the system's programs."""
     folders = {
         sys.base_prefix,
         sys.base_exec_prefix,
@@ -67,13 +68,13 @@ class Skeleton:
         self._files: dict[str, bytes] = {}
         for name in _SYSTEM:
             self._system("/" + name)
-        for folder in _interpreter_folders():
+        for folder in interpreter_folders():
             self._bind(folder, folder)
         for name, folder in own.items():
             self._bind(folder, f"{OWN}/{name}")
-        for name in _DEVICES:
+        for name in DEVICES:
             self._mounts.append((f"/dev/{name}", syscalls.open_tree(f"/dev/{name}", syscalls.ATTR_NOSUID), False))
-        for name in _SHARED:
+        for name in SHARED:
             if os.path.isdir(f"/etc/{name}"):
                 self._bind(os.path.realpath(f"/etc/{name}"), f"/etc/{name}")
         self._copy()
@@ -88,7 +89,7 @@ class Skeleton:
         self._mounts.append((place, syscalls.open_tree(source, _READ_ONLY), True))
 
     def _copy(self) -> None:
-        for name in _COPIED:
+        for name in COPIED:
             try:
                 with open(f"/etc/{name}", "rb") as file:
                     self._files[f"/etc/{name}"] = file.read(_COPY_BYTES)

@@ -22,6 +22,7 @@ _SAME = {  # the same on all architectures
     "close_range": 436,
     "mount_setattr": 442,
     "landlock_create_ruleset": 444,
+    "landlock_add_rule": 445,
     "landlock_restrict_self": 446,
 }
 _BY_MACHINE = {
@@ -246,6 +247,20 @@ def landlock_scopes() -> int:
         return -1
     rules = ctypes.create_string_buffer(struct.pack("QQQ", 0, 0, SCOPE_ABSTRACT_SOCKET | SCOPE_SIGNAL))
     return _call("landlock_create_ruleset", rules, ctypes.c_size_t(24), _long(0))
+
+
+def landlock_rules(access: int, scopes: int) -> int:
+    """A set of rules, as a descriptor: of `access` to files nothing is allowed but what `landlock_allow` says."""
+    size = 24 if scopes else 8
+    rules = ctypes.create_string_buffer(struct.pack("QQQ", access, 0, scopes))
+    return _call("landlock_create_ruleset", rules, ctypes.c_size_t(size), _long(0))
+
+
+def landlock_allow(fd: int, path_fd: int, access: int) -> None:
+    """Allows `access` to a folder and all below it, or to a file."""
+    below = 1
+    rule = ctypes.create_string_buffer(struct.pack("=Qi", access, path_fd))
+    _call("landlock_add_rule", _long(fd), _long(below), rule, _long(0))
 
 
 def landlock_restrict(fd: int) -> None:

@@ -4,6 +4,7 @@
     A1  root, version 1 groups    the same; processes are moved into their groups ahead of time
     B   an ordinary user with user namespaces and a delegated group        the same with one host user for all
     B0  namespaces without control groups                                  limits per process only
+    C   landlock and a filter of system calls only                         shut-in processes (`hardened.py`)
     D   none of it                                                         plain processes (`process.py`)
 
 Some systems let a process make namespaces but take its rights in them, some hide parts of /proc so that no new one
@@ -130,7 +131,7 @@ def _tier(own_users: bool, plan: Plan, groups: cgroups.Groups | None, no_groups:
     missing = []
     if groups is None:
         missing.append(
-            f"Control groups: memory and processes are bounded per process, CPU is shared by all ({no_groups}). "
+            f"Control groups: memory is bounded per process, CPU is shared by all ({no_groups}). "
             "Run the node as root, or in a unit with Delegate=yes."
         )
     elif version == 1:
@@ -138,7 +139,7 @@ def _tier(own_users: bool, plan: Plan, groups: cgroups.Groups | None, no_groups:
             "Control groups: version 1; with version 2 (systemd.unified_cgroup_hierarchy=1) starts are quicker."
         )
     if not own_users:
-        missing.append("Users: all instances have the node's user on the host, because the node is not root.")
+        missing.append("Users: all instances have the node's user on the host; a node of root's gives each its own.")
     if syscalls.landlock_version() < 6:
         missing.append("Landlock: before version 6 (Linux 6.12) functions may reach abstract sockets of the host.")
     users = "a host user of its own" if own_users else "one host user for all"

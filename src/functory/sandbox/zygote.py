@@ -3,7 +3,7 @@
 Loaded by path under the interpreter of the functions, which may be older than ours: the standard library only, and as
 little of it as possible, since every page it touches is a page fault in each child.
 
-    spawner → zygote    {"op": "fork", "uid": int, "tmp": str, "spec": {...}} with three descriptors
+    spawner → zygote    {"op": "fork", "uid": int, "tmp": str, "hard": bool, "spec": {...}} with three descriptors
                         {"op": "kill", "id": str} · end of file: end all instances, then yourself
     zygote → spawner    {"op": "ready", "version": str, "drop": str} once; drop = what the given user id cannot use
                         {"op": "made", "id", "pid", "stayed": bool} | {"op": "failed", "id", "reason"} for each fork
@@ -28,6 +28,8 @@ TYPE_CHECKING = False  # importing typing would cost every instance some pages
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
+
+    from . import hardened
 
     Run = Callable[[dict[str, Any]], int]
     """The language runtime: serves a spec on `REQUEST_FD` and `REPLY_FD`, answers the exit code."""
@@ -54,6 +56,7 @@ class Zygote:
         self._uids: dict[int, int] = {}
         """By pid: the user id that only this instance has, if it has one."""
         self._killed: set[str] = set()
+        self._hardening: hardened.Hardening | None = None
 
     def serve(self) -> None:
         """Returns when the control socket is closed and every instance has ended."""
@@ -98,6 +101,8 @@ class Zygote:
             os.stat(spec["code_dir"])
             if message["uid"] and confine.unreadable_for(message["uid"], [spec["code_dir"], *spec["layer_dirs"]]):
                 message["uid"], stayed = 0, True
+            if message["hard"] and self._hardening is None:
+                self._hardening = _hardening()
             me = os.getpid()
             pid = os.fork()
         except OSError as failure:
@@ -117,7 +122,7 @@ class Zygote:
         """The child: locks itself in, runs the language runtime, never returns."""
         status = _UNMADE
         try:
-            _lock_in(message, fds, parent)
+            _lock_in(message, fds, parent, self._hardening)
             status = self._run(message["spec"])
         except (OSError, ValueError) as failure:
             os.write(2, f"the process could not be made an instance: {failure}\n".encode())
@@ -160,7 +165,7 @@ class Zygote:
         tree.end_strangers(())
 
 
-def _lock_in(message: dict[str, Any], fds: list[int], parent: int) -> None:
+def _lock_in(message: dict[str, Any], fds: list[int], parent: int, hardening: hardened.Hardening | None) -> None:
     spec = message["spec"]
     os.setsid()
     confine.own_descriptors(fds[0], fds[1], fds[2])
@@ -172,12 +177,28 @@ def _lock_in(message: dict[str, Any], fds: list[int], parent: int) -> None:
     confine.become_subreaper()
     confine.die_with_parent(parent)
     confine.name_process(spec["instance_id"])
+    if hardening is not None:
+        _shut_in(hardening, spec, message["tmp"])
     os.chdir(spec["code_dir"])
     environment = spec["environment"]
     environment["TMPDIR"] = message["tmp"]
     environment.setdefault("HOME", message["tmp"])
     environment.setdefault("PATH", "/usr/local/bin:/usr/bin:/bin")
     confine.set_environment(environment)
+
+
+def _hardening() -> hardened.Hardening:
+    from . import hardened  # only where it is needed: every page counts in each child
+
+    # Not by sys.argv, which functions see and so is emptied.
+    return hardened.Hardening(sys.modules[__name__.rpartition(".")[0]].__path__)
+
+
+def _shut_in(hardening: hardened.Hardening, spec: dict[str, Any], tmp: str) -> None:
+    see = [spec["code_dir"], *spec["layer_dirs"]]
+    if spec["argv"]:
+        see.append(os.path.dirname(os.path.dirname(os.path.realpath(spec["argv"][0]))))
+    hardening.restrict(spec, see, tmp)
 
 
 def move_up(fd: int) -> int:

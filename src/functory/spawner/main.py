@@ -19,7 +19,7 @@ from typing import Protocol
 
 import msgspec
 
-from functory.sandbox import tiers
+from functory.sandbox import hardened, tiers
 from functory.sandbox.base import SandboxError
 from functory.sandbox.namespace import NamespaceSandboxes
 from functory.sandbox.process import ProcessSandboxes
@@ -134,17 +134,18 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--control", type=int, required=True, help="the connected SEQPACKET socket")
     parser.add_argument("--prepare", action="append", default=[], help="an interpreter to warm up at once")
     parser.add_argument("--readable", action="append", default=[], help="a folder that functions read")
-    parser.add_argument("--isolation", choices=("auto", "namespace", "process"), default="process")
+    parser.add_argument("--isolation", choices=("auto", "namespace", "landlock", "process"), default="process")
     return parser.parse_args(argv)
 
 
+FORCED = "Namespaces: the setting isolation is '{isolation}'; with 'auto' the node looks for something better."
 BackEnd = ProcessSandboxes | NamespaceSandboxes
 
 
 def _back_end(arguments: argparse.Namespace, lifeline: int) -> BackEnd:
     """The strongest isolation that works and is allowed."""
-    why_not = ""
-    if arguments.isolation != "process":
+    why_not = FORCED.format(isolation=arguments.isolation)
+    if arguments.isolation in ("auto", "namespace"):
         found = tiers.find(arguments.prepare[0] if arguments.prepare else sys.executable, f"functory-{os.getpid()}")
         if found.tier is not None:
             return NamespaceSandboxes(found.tier, groups=found.groups, lifeline=lifeline)
@@ -152,8 +153,19 @@ def _back_end(arguments: argparse.Namespace, lifeline: int) -> BackEnd:
         if arguments.isolation == "namespace":
             raise SandboxError(f"isolation is set to 'namespace', which does not work here: {why_not}")
     return ProcessSandboxes(
-        read_by_functions=arguments.readable, lifeline=lifeline, alone=True, why_nothing_better=why_not
+        read_by_functions=arguments.readable,
+        lifeline=lifeline,
+        alone=True,
+        why_nothing_better=why_not,
+        hard=arguments.isolation != "process" and _can_harden(arguments.isolation),
     )
+
+
+def _can_harden(isolation: str) -> bool:
+    why_not = hardened.find()
+    if why_not and isolation == "landlock":
+        raise SandboxError(f"isolation is set to 'landlock', which does not work here: {why_not}")
+    return not why_not
 
 
 def _prepare(maker: BackEnd, interpreters: Sequence[str]) -> protocol.Ready:

@@ -32,7 +32,7 @@ def launch(*, prepare: Sequence[str] = (), readable: Sequence[str] = (), isolati
     """Starts the spawner; `Unavailable` if the process cannot be made.
 
     `prepare`: interpreters to warm up before it says it is ready. `readable`: folders with code and layers, which
-    functions must be able to read under a user id of their own. `isolation`: `auto`, `namespace` or `process`.
+    functions must be able to read under a user id of their own. `isolation`: as the setting.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
