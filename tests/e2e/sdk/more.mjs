@@ -109,6 +109,10 @@ async function rest() {
   await client.tagResources(new models.TagResourcesRequest({ body }));
   await client.untagResources(new models.UntagResourcesRequest({ resourceId: [arn], resourceType: "function", tagKey: ["a"] }));
   assert.deepEqual((await client.listVpcBindings(NAME)).body.vpcIds, []);
+  const none = new models.CreateVpcBindingInput({ vpcId: "vpc-none" });
+  const bind = new models.CreateVpcBindingRequest({ body: none });
+  await refused("VpcNotFound", () => client.createVpcBinding(NAME, bind));
+  await client.deleteVpcBinding(NAME, "vpc-none");
   assert.ok((await client.describeRegions(new models.DescribeRegionsRequest({}))).body.regions.region.length);
 }
 
