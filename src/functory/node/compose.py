@@ -316,7 +316,7 @@ class Node:
         )
 
     def _make_templates(self, prepare: Preparer, limits: InstanceLimits) -> Templates:
-        boxed = self.spawner.tier.name != "D"  # plain processes have no templates
+        boxed = self.spawner.tier.name not in ("C", "D")  # plain processes have no templates
         return Templates(
             clock=self._clock,
             spawner=self.spawner,
