@@ -1,10 +1,11 @@
 """`./dev bench start`: what it costs to start an instance, spawn to first answer, beside a warm call of the same run.
 
 Promises measured here (SPECIFICATION.md): parked and on-demand starts, many at once, memory of an idle instance, the
-kill of a hostile tree, the first call after a deploy, what measuring a call costs. The first part makes boxes directly,
-without a node; the second asks a real node. Variants are interleaved, each after a pause, as a function that nobody has
-called for a while would find it. With --first the boxes run before all other processes of a busy machine (root only);
-control groups of version 1 take no such processes, so limits by them, and measuring, are left out then.
+kill of a hostile tree, the first call after a deploy, answers of frozen and paged-out instances (the latter where swap
+can be made), the memory of a node with 1,000 deployed functions. The first part makes boxes directly, without a node;
+the second asks a real node. Variants are interleaved, each after a pause, as a function that nobody has called for a
+while would find it. With --first the boxes run before all other processes of a busy machine (root only); control groups
+of version 1 take no such processes, so limits by them are left out then.
 The exit code is 1 if a promise is not kept.
 """
 
@@ -28,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from rich.console import Console
 from rich.table import Table
 
-from bench._start import pandas
+from bench._start import pandas, standby
 from bench.call import zipped
 from e2e import hostile
 from e2e.node_process import NodeProcess
@@ -153,6 +154,7 @@ def single_starts(count: int, *, groups: bool) -> list[Row]:
             found["fresh"].append(fresh_interpreter(code))
             found["kill"].append(kill_a_tree(stocked))
         memory = idle_memory(stocked, code)
+        frozen, paged = standby.resumes(stocked, code, count)
     return [
         Row("warm call on a live instance", found["warm"]),
         Row(
@@ -166,6 +168,8 @@ def single_starts(count: int, *, groups: bool) -> list[Row]:
         Row("fresh interpreter", found["fresh"]),
         Row("kill of a tree of 22 that ignores SIGTERM", found["kill"], promise=50, promise_99=50),
         Row("own memory of an idle instance", memory, "MB", promise=3),
+        Row("what being frozen adds to a warm call", frozen, promise=1),
+        *([Row("what being paged out adds to a warm call", paged, promise=4)] if paged else []),
     ]
 
 
@@ -378,6 +382,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=30, help="samples of each single start")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of the bursts")
+    parser.add_argument(
+        "--functions", type=int, default=1000, help="functions deployed to look at the memory; 0 = none"
+    )
     parser.add_argument("--first", action="store_true", help="boxes run before all other processes")
     given = parser.parse_args()
     if given.first:
@@ -392,6 +399,9 @@ def main() -> int:
     ]
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     rows += through_a_node(max(5, given.count // 2))
+    if given.functions:
+        memory = [standby.memory_of_many(given.functions)]
+        rows.append(Row(f"node: {given.functions} functions, one call each, then idle", memory, "MB", promise=1024))
     warm = rows[0].median
     table = Table(box=None, pad_edge=False)
     for column in ("", "p50", "p99", "over warm", "promised p50", ""):

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from functory.model.instance import Exit, InstanceSpec
+from functory.model.instance import Exit, GroupFiles, InstanceSpec
 from functory.sandbox import tiers
 from functory.sandbox.base import Sandbox, SandboxError, SandboxMaker
 from functory.sandbox.namespace import NamespaceSandboxes
@@ -89,6 +89,7 @@ class _BrittleBox:
     gauges = None
 
     pid = 1
+    files = GroupFiles()
 
     def __init__(self, name: str, calls: list[str]) -> None:
         self.id = name

@@ -23,7 +23,8 @@ from functory.sandbox import tree
 from functory.sandbox.process import ProcessSandboxes
 from functory.sandbox.safe import SafeSandboxes
 from functory.spawner import process
-from functory.spawner.client import Spawned, SpawnerClient
+from functory.spawner.base import Spawned
+from functory.spawner.client import SpawnerClient
 from functory.testing.checks.sandbox import descendants
 from functory.testing.conversation import Conversation
 from functory.testing.workshop import Workshop, interpreter, is_alive

@@ -12,9 +12,9 @@ from msgspec import structs
 
 from functory.clock import SystemClock
 from functory.instances.instance import InstanceLimits
-from functory.instances.pool import SHORT_LIVES
 from functory.instances.pools import PoolsConfig
 from functory.instances.standing import Keep
+from functory.instances.starts import SHORT_LIVES
 from functory.invoke.admit import AdmitConfig
 from functory.invoke.route import Canary
 from functory.lifecycle import running

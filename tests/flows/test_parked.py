@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functory.instances import park
 from functory.instances.pools import PoolsConfig
 from functory.model.instance import Exit, InstanceSpec, InstanceState
-from functory.spawner.client import Spawned
+from functory.spawner.base import Spawned
 from functory.testing.edge import Edge, edge, make_function, until
 from functory.testing.instances import Asked
 
@@ -28,7 +28,14 @@ async def test_after_the_first_call_another_instance_stands_ready_and_is_nobodys
         await until(lambda: InstanceState.PARKED in states(node))
         assert states(node) == [InstanceState.IDLE, InstanceState.PARKED]
         assert [view.state for view in node.pools.views()] == [InstanceState.IDLE]
-        assert node.pools.statistics() == {"alive": 1, "busy": 0, "starting": 0, "parked": 1}
+        found = node.pools.statistics()
+        assert {name: found[name] for name in ("alive", "busy", "starting", "parked", "standby")} == {
+            "alive": 1,
+            "busy": 0,
+            "starting": 0,
+            "parked": 1,
+            "standby": 0,
+        }
 
 
 async def test_nothing_is_parked_for_a_function_that_nobody_has_called() -> None:

@@ -145,8 +145,12 @@ def runtimes(node: answers.Node) -> Iterator[Check]:
 
 def _load(node: answers.Node) -> Check:
     counts = node.instances
-    now = f"{counts.alive} alive, {counts.busy} busy, {counts.starting} starting"
-    return Check(Level.OK, "instances", f"{now}; the node is up for {words.duration(node.uptime_s * 1e6)}")
+    now = f"{counts.alive} alive, {counts.busy} busy, {counts.starting} starting, {counts.standby} frozen"
+    paged = f", {counts.paged_out} paged out" if node.paging_out == "on" else ""
+    up = words.duration(node.uptime_s * 1e6)
+    note = "" if node.paging_out in ("", "on") else f"nothing is paged out: {node.paging_out}"
+    says = f"{now}{paged}, {words.size(counts.held_bytes)} held; the node is up for {up}"
+    return Check(Level.OK, "instances", says, note)
 
 
 def skew(node_s: int, now_s: float) -> Check:

@@ -23,6 +23,7 @@ from functory.cli import (
     new,
     requests,
     role,
+    simulate,
     switch,
     tags,
     task,
@@ -41,7 +42,7 @@ class Functory(Group):
     """The top of the command line."""
 
     headings = (
-        ("Run a node", ("up", "doctor")),
+        ("Run a node", ("up", "doctor", "simulate")),
         ("Build", ("new", "deploy", "invoke")),
         ("Look", ("ls", "show", "triggers", "instances", "code", "logs", "requests", "request", "cost")),
         ("Run later", ("task", "async")),
@@ -112,6 +113,7 @@ for _command in (
     switch.instances,
     switch.code,
     vpc.vpc,
+    simulate.simulate,
 ):
     functory.add_command(_command)
 

@@ -140,8 +140,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float, rules.duration(1, 86_400, "A relayed connection on which nothing came for this long is closed.")
     ] = 900
     instance_idle_s: Annotated[
-        float, rules.duration(0, 86400, "An idle instance is kept this long, unless its function says otherwise.")
+        float,
+        rules.duration(0, 86400, "An idle instance is kept this long, up to 5 times where its start is dear."),
     ] = 180
+    instance_freeze_s: Annotated[
+        float,
+        rules.duration(0, 86400, "An instance that nobody calls is frozen after this: no processor time till a call."),
+    ] = 1
+    instance_page_out_s: Annotated[
+        float,
+        rules.duration(0, 86400, "The memory of a frozen instance goes to swap after this time, where there is swap."),
+    ] = 10
+    instances_memory_bytes: Annotated[
+        int,
+        rules.size(0, 1 << 50, "What all instances may hold together; unused ones go before. 0 = 70 % of the machine."),
+    ] = 0
     instance_start_timeout_s: Annotated[
         float, rules.duration(0.1, 300, "An instance must have loaded its code after this time.")
     ] = 10

@@ -1,6 +1,8 @@
 """One instance as the node sees it: the life of a process tree that runs invocations of one function revision.
 
     start ──spawn──→ process runs ──HELLO──→ idle ⇄ busy ──→ stopping ──→ dead
+                                              │ freeze ↑ run: thawed first
+                                              └→ standby ──page_out──→ paged out
 
 The owner (`pool.Pool`) is told `freed` when it may take more, and `died` once. What runs on it is `work.Work`'s.
 """
@@ -16,18 +18,28 @@ import msgspec
 
 from functory.clock import Clock, Timer
 from functory.instances import failures
+from functory.instances import hello as hellos
 from functory.instances.channel import Channel
 from functory.instances.gauges import GroupMeter
 from functory.instances.memory import Meter, ProcessMeter
 from functory.instances.work import InstanceLimits, Work
 from functory.model import errors
 from functory.model.function import Function
-from functory.model.instance import MOVES, Exit, InstanceSpec, InstanceState, InstanceView, NetworkMode
+from functory.model.instance import (
+    FROZEN,
+    MOVES,
+    Exit,
+    GroupFiles,
+    InstanceSpec,
+    InstanceState,
+    InstanceView,
+    NetworkMode,
+)
 from functory.model.invocation import Invocation, Outcome, Pending
 from functory.model.usage import ColdStart, Mode
 from functory.runtimes import wire
-from functory.sandbox import tree
-from functory.spawner.client import Spawned, Spawner
+from functory.sandbox import freezer, tree
+from functory.spawner.base import Spawned, Spawner
 
 __all__ = ["Instance", "InstanceLimits"]
 
@@ -48,18 +60,6 @@ class Owner(Protocol):
 
     def died(self, instance: Instance) -> None:
         """It is gone; told once."""
-
-
-class Hello(msgspec.Struct, frozen=True, rename="camel"):
-    """What an instance says when it is ready. Information only, bounded by its types."""
-
-    protocol: int
-    mode: str = "blocking"
-    import_us: int = 0
-    init_us: int = 0
-    restore_us: int = -1
-    """What a copy of a template needed to be an instance; negative for what is no copy."""
-    pid: int = 0
 
 
 class Instance:
@@ -109,13 +109,18 @@ class Instance:
         self._channel.listen(self._work.frame, self._work.batch)
         self._start_work = self._work.run
         self._pid = 0
-        self._hello: asyncio.Future[Hello] | None = None
+        self._freezer: freezer.Freezer | None = None
+        self.files = GroupFiles()
+        self.held_bytes = 0
+        self.looked_at = -1
+        """What its tree holds, and how many calls it had served when that was looked at."""
+        self._hello: asyncio.Future[hellos.Hello] | None = None
         self._exit: Exit | None = None
         self._death_timer: Timer | None = None
         self._silent = False
         self._killed = False
 
-    # --- start and stop -----------------------------------------------------------------------------------------------
+    # --- start ----------------------------------------------------------------------------------------------
 
     async def start(self, parent: str = "") -> None:
         """Returns when the instance may take invocations; raises `StartFailed` with the outcome otherwise.
@@ -133,7 +138,7 @@ class Instance:
             self._die()
             raise failures.StartFailed(failures.system(f"no instance could be started: {failure}")) from failure
         forked = self._now()
-        self._pid = spawned.pid
+        self._pid, self.files = spawned.pid, spawned.files
         self._work.meter = self._meter(spawned)
         self._hello = asyncio.get_running_loop().create_future()
         self._work.output.open(spawned.log_fd)
@@ -156,6 +161,7 @@ class Instance:
         )
         self.loaded_us = (hello.import_us, hello.init_us)
         self._work.meter.cpu_delta_ns(0)
+        self._freezer = freezer.of(spawned.pid, spawned.files)
 
     @staticmethod
     def _meter(spawned: Spawned, program: int = 0) -> Meter:
@@ -173,9 +179,9 @@ class Instance:
         self._move(InstanceState.PARKED if parked else InstanceState.IDLE)
 
     @property
-    def memory_peak_bytes(self) -> int:
-        """The last reading of its peak resident memory."""
-        return self._work.peak_bytes
+    def pid(self) -> int:
+        """Its main process; 0 before there is one."""
+        return self._pid
 
     def open_ns(self, now_ns: int) -> int:
         """How long what runs on it has run, added up."""
@@ -224,10 +230,42 @@ class Instance:
         self.state = InstanceState.BUSY
         self._start_work(invocation, pending)
 
+    # --- standby ------------------------------------------------------------------------------------------------------
+
+    def freeze(self) -> None:
+        """Holds the tree still until the next call, or its end. Only one that is idle; one that cannot be runs on."""
+        if self._freezer is not None and self._freezer.freeze():
+            self._move(InstanceState.STANDBY)
+            self._start_work = self._thaw_and_run
+
+    def paged_out(self) -> None:
+        """Its memory has gone to swap; if it has been called meanwhile, it comes back by itself."""
+        if self.state is InstanceState.STANDBY:
+            self._move(InstanceState.PAGED_OUT)
+
+    def thaw(self) -> None:
+        """Lets the tree go on."""
+        if self.state in FROZEN:
+            self._thaw()
+            self._move(InstanceState.IDLE)
+
+    def _thaw_and_run(self, invocation: Invocation, pending: Pending) -> None:
+        # A warm instance pays nothing for all this: `run` calls this instead of the work itself.
+        self._thaw()
+        self._start_work(invocation, pending)
+
+    def _thaw(self) -> None:
+        self._start_work = self._work.run
+        if self._freezer is not None:
+            self._freezer.thaw()
+
+    # --- stop ---------------------------------------------------------------------------------------------------------
+
     def stop(self) -> None:
         """Lets what runs end, then runs the pre-stop hook and ends the process."""
         if self.state in (InstanceState.STOPPING, InstanceState.DEAD):
             return
+        self.thaw()  # its pre-stop hook has to run
         self._move(InstanceState.STOPPING)
         if not self._work.calls:
             self._drain()
@@ -312,11 +350,8 @@ class Instance:
     def greeted(self, meta: bytes) -> bool:
         if self._hello is None or self._hello.done():
             return False
-        try:
-            hello = msgspec.json.decode(meta, type=Hello)
-        except msgspec.MsgspecError:
-            return False
-        if hello.protocol != wire.PROTOCOL:
+        hello = hellos.read(meta)
+        if hello is None:
             return False
         self._hello.set_result(hello)
         return True
@@ -378,6 +413,8 @@ class Instance:
         self._work.output.close()
         if self._work.meter is not None:
             self._work.meter.close()
+        if self._freezer is not None:
+            self._freezer.close()
         self._owner.died(self)
 
     def _fail_what_is_open(self) -> None:

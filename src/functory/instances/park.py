@@ -8,6 +8,7 @@ memory, about 2 MB where the code is small, and no processor time. So:
 * Callers who had to wait for a start say how many come at once: as many are kept, up to a bound, while that is recent.
 * The interest fades: after some time without a call what is parked goes, before what is idle does. An idle instance has
   its caches warm; a parked one can be made again by anyone who has time.
+* Who is called as by a clock is expected: one is ready when his time comes.
 * Parked instances never take the room of others: with the node nearly full, nothing is parked.
 * Who keeps a minimum of instances has decided himself how many stand ready.
 * A function whose starts fail is not started for nobody.
@@ -39,6 +40,8 @@ class Interest(msgspec.Struct, frozen=True, kw_only=True):
     waited: int
     """Callers of the last burst who had to wait for a start at the same time."""
     since_wait_ns: int
+    expected: bool
+    """Its habit says that the next call comes about now (`prestart.py`)."""
     provisioned: bool
     """It has a minimum of its own."""
     failed: bool
@@ -54,7 +57,7 @@ def wanted(interest: Interest) -> int:
     quiet = interest.since_call_ns < 0 or interest.since_call_ns >= INTEREST_NS
     if (
         interest.base == 0
-        or quiet
+        or (quiet and not interest.expected)
         or interest.provisioned
         or interest.failed
         or interest.room <= interest.room_max * RESERVE

@@ -8,24 +8,25 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from functory.clock import Clock, Timer
-from functory.instances import credentials, evict, failures, heldup
+from functory.instances import budget, credentials, evict, failures, heldup, standby
 from functory.instances.credentials import Credentials
+from functory.instances.habits import Habits
 from functory.instances.instance import InstanceLimits
 from functory.instances.pool import Pool, Prepare
+from functory.instances.rounds import Rounds
 from functory.instances.standing import NOTHING, Keep
 from functory.instances.templates import Templates
 from functory.instances.tracking import Total
 from functory.model.function import Function
-from functory.model.instance import InstanceState, InstanceView
+from functory.model.instance import FROZEN, InstanceState, InstanceView
 from functory.model.invocation import Invocation, Pending, resolved
 from functory.model.template import TemplateState, TemplateView
-from functory.spawner.client import Spawner
+from functory.spawner.base import Spawner
 
 TICK_S = 0.01
 """Deadlines are kept to this, at no cost per call."""
 TICK_NS = round(TICK_S * 1e9)
-SWEEP_S = 1.0
-_TALKING = frozenset({InstanceState.PARKED, InstanceState.IDLE, InstanceState.BUSY})
+_TALKING = frozenset({InstanceState.PARKED, InstanceState.IDLE, InstanceState.BUSY, *FROZEN})
 
 
 class PoolsConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +37,12 @@ class PoolsConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Instances that stand ready, uncalled, for each function in use."""
     idle_s: float = 180.0
     """How long an idle instance is kept."""
+    freeze_s: float = 1.0
+    """How long after its last call an idle instance is frozen."""
+    page_out_s: float = 10.0
+    """How long after its last call a frozen instance is moved to swap, where there is some."""
+    memory_bytes: int = 0
+    """What all instances together may hold; 0 = not bounded."""
     queue_wait_s: float = 10.0
     """How long an invocation waits for an instance before it is refused."""
     grace_s: float = 10.0
@@ -68,19 +75,28 @@ class Pools:
         self._ticking: Timer | None = None
         self._tick_ns = 0
         self._judge_ns = 0
-        self._sweeping: Timer | None = None
+        self._habits = Habits()
+        self._mean_bytes = 0
+        """What an instance holds on average."""
+        self._ladder = standby.Ladder(
+            freeze_ns=int(config.freeze_s * 1e9),
+            page_out_ns=int(config.page_out_s * 1e9),
+            gone_ns=int(config.idle_s * 1e9),
+        )
+        self.rounds = Rounds(self, clock=clock)
         self._stopping = False
         self._stopped = asyncio.Event()
 
     async def start(self) -> None:
-        self._sweep()
+        await self.rounds.start()
 
     async def stop(self) -> None:
         """Refuses new work, lets what runs end within the grace time, then ends every instance."""
         if self._stopping:
             return
         self._stopping = True
-        everything = [*self._pools.values(), *self._old]
+        await self.rounds.stop()
+        everything = self.all()
         for pool in everything:
             pool.retire()
         if self._templates is not None:
@@ -91,9 +107,8 @@ class Pools:
             grace.cancel()
         for pool in everything:
             pool.kill("the node stops")
-        for timer in (self._ticking, self._sweeping):
-            if timer is not None:
-                timer.cancel()
+        if self._ticking is not None:
+            self._ticking.cancel()
 
     # --- invocations --------------------------------------------------------------------------------------------------
 
@@ -130,8 +145,9 @@ class Pools:
             prepare=self._prepare,
             budget=self,
             limits=self._config.limits,
-            idle_ns=int(self._config.idle_s * 1e9),
+            ladder=self._ladder,
             parked=self._config.parked,
+            seen=self._habits.of(function),
             on_empty=self._emptied,
             seat=self._templates.seat(function) if self._templates is not None else None,
         )
@@ -143,15 +159,13 @@ class Pools:
 
     def retire(self, function: Function) -> None:
         """The function changed or is deleted: its instances finish what they run and go."""
+        self._habits.forget(function)
         pool = self._pools.pop(function.pool_id, None)
         if pool is not None:
             self._old.add(pool)
             pool.retire()
         if self._templates is not None:
             self._templates.retire(function.pool_id)
-
-    def _all(self) -> list[Pool]:
-        return [*self._pools.values(), *self._old]
 
     def retire_all(self, concerned: Callable[[Function], bool]) -> Sequence[Function]:
         """What stands around these functions changed: their instances finish and go. Answers whose there were."""
@@ -193,7 +207,7 @@ class Pools:
     def take_kept(self) -> list[tuple[Function, bool, int]]:
         """For how long instances were kept since this was asked last: of what, with its processors, instance ms."""
         now = self._clock.monotonic_ns()
-        found = [(pool.function, pool.standing.always, pool.standing.take_ms(now)) for pool in self._all()]
+        found = [(pool.function, pool.standing.always, pool.standing.take_ms(now)) for pool in self.all()]
         found += self._ended_kept
         self._ended_kept = []
         return [one for one in found if one[2]]
@@ -203,7 +217,7 @@ class Pools:
         pool = self._pools.get(function.pool_id)
         if pool is None or pool.function.epoch > function.epoch:
             return False
-        pool.function = function
+        pool.function = self._habits.of(function).function
         if self._templates is not None:
             self._templates.adopt(function)
         return True
@@ -213,8 +227,7 @@ class Pools:
         pool = self._pools.get(function.pool_id)
         if pool is None:
             return 0, ""
-        full = f"the node's limit of {self._config.instances_max} instances is reached" if self.room() <= 0 else ""
-        return pool.ready, pool.start_error or full
+        return pool.ready, pool.starts.error or self.why_full()
 
     def template(self, function: Function) -> TemplateView:
         """How the template of this revision stands."""
@@ -258,7 +271,34 @@ class Pools:
         return self._config.instances_max
 
     def room(self) -> int:
-        return self._config.instances_max - self._alive
+        return budget.room(self._memory(), self._config.instances_max - self._alive)
+
+    def why_full(self) -> str:
+        """Why no more instances are made, with the setting to change; empty if they are."""
+        if self._alive >= self._config.instances_max:
+            return f"the node's limit of {self._config.instances_max} instances is reached"
+        memory = self._memory()
+        if budget.room(memory, 1) > 0:
+            return ""
+        held_mb, may_mb = memory.held_bytes >> 20, memory.budget_bytes >> 20
+        return f"the node's instances hold {held_mb} MB of the {may_mb} MB they may (setting instances_memory_bytes)"
+
+    def _memory(self) -> budget.Memory:
+        # What was made since the last look is taken to hold as much as the others.
+        held = self._mean_bytes * self._alive
+        return budget.Memory(budget_bytes=self._config.memory_bytes, held_bytes=held, instances=self._alive)
+
+    @property
+    def memory_short(self) -> bool:
+        """The memory for instances is nearly used up."""
+        return self._memory().short
+
+    def memory_seen(self, held_bytes: int, instances: int) -> None:
+        """What so many instances hold together; who holds too much goes, if he is unused."""
+        self._mean_bytes = held_bytes // instances if instances else 0
+        over = budget.too_many(self._memory())
+        if over:
+            self._evict(over)
 
     def make_room(self, wanted: int) -> None:
         """Ends unused instances of whoever has them, as many as are missing and not on their way out already."""
@@ -270,9 +310,12 @@ class Pools:
         missing = wanted - self.room() - leaving
         if missing <= 0:
             return
+        self._evict(missing)
+
+    def _evict(self, count: int) -> None:
         now = self._clock.monotonic_ns()
-        owners = {one.instance_id: (pool, one) for pool in self._pools.values() for one in pool.unused(now)}
-        for instance_id in evict.choose((one for _, one in owners.values()), missing):
+        owners = {one.instance_id: (pool, one) for pool in self._pools.values() for one in pool.keeping.unused(now)}
+        for instance_id in evict.choose((one for _, one in owners.values()), count):
             owners[instance_id][0].give_up(instance_id)
 
     def count(self, change: int) -> None:
@@ -293,13 +336,16 @@ class Pools:
         ]
 
     def statistics(self) -> dict[str, int]:
-        """`{alive, busy, starting, parked}`; parked ones are not among the alive."""
+        """Counts by state, and bytes held by all; parked ones are not among the alive."""
         states = [view.state for view in self.views()]
         return {
             "alive": len(states),
             "busy": states.count(InstanceState.BUSY),
             "starting": states.count(InstanceState.STARTING),
             "parked": self._alive - len(states),
+            "standby": sum(state in FROZEN for state in states),
+            "pagedOut": states.count(InstanceState.PAGED_OUT),
+            "heldBytes": self._memory().held_bytes,
         }
 
     # --- time ---------------------------------------------------------------------------------------------------------
@@ -323,10 +369,14 @@ class Pools:
         else:
             self._ticking = None
 
-    def _sweep(self) -> None:
-        now = self._clock.monotonic_ns()
-        for pool in list(self._pools.values()):
-            pool.sweep(now)
+    def all(self) -> list[Pool]:
+        """Every pool, old revisions too."""
+        return [*self._pools.values(), *self._old]
+
+    def after_round(self, now_ns: int) -> None:
+        """Looks after templates, and makes ready those functions that will be called soon, as far as they are told."""
         if self._templates is not None:
-            self._templates.sweep(now)
-        self._sweeping = self._clock.call_later(SWEEP_S, self._sweep)
+            self._templates.sweep(now_ns)
+        if self._config.parked and not self._stopping:
+            for function in self._habits.due(now_ns):
+                self._pool_for(function).keeping.expect_call()

@@ -15,7 +15,7 @@ import msgspec
 from functory.model.instance import InstanceState
 from functory.model.usage import Mode
 
-_ALIVE = (InstanceState.PARKED, InstanceState.IDLE, InstanceState.BUSY)
+_ALIVE = (InstanceState.PARKED, InstanceState.IDLE, InstanceState.BUSY, InstanceState.STANDBY, InstanceState.PAGED_OUT)
 
 
 class Keep(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from functory.instances.seat import Prepare, Seat
 from functory.model.function import Function
 from functory.model.instance import InstanceSpec, InstanceState
 from functory.model.template import TemplateState, TemplateView
-from functory.spawner.client import Spawner
+from functory.spawner.base import Spawner
 
 
 class Templates:

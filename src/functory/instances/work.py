@@ -23,7 +23,7 @@ from functory.model.instance import InstanceSpec
 from functory.model.invocation import Invocation, Outcome, Pending, Status
 from functory.model.usage import ColdStart, Mode
 from functory.runtimes import wire
-from functory.spawner.client import Network
+from functory.spawner.base import Network
 
 _RESP, _BODY, _ERROR = int(wire.Type.RESP), int(wire.Type.BODY), int(wire.Type.ERROR)
 _LOG, _HELLO, _NOTE = int(wire.Type.LOG), int(wire.Type.HELLO), int(wire.Type.NOTE)

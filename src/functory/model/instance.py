@@ -12,28 +12,47 @@ from functory.model.network import Policy
 
 
 class InstanceState(StrEnum):
-    """Where an instance stands. `standby` and the paged-out state belong to freezing.
+    """Where an instance stands.
 
-    starting ──→ parked ──→ busy ⇄ idle
-        │  └───────│──────────│─────↑
-        │          ▼          ▼
-        └──────→ stopping ──→ dead        every state may go to dead
+    starting ──→ parked ──→ busy ⇄ idle ──→ standby ──→ paged out
+        │  └───────│──────────│─────↑ ↑────────│────────────│       a call or an end thaws it
+        │          ▼          ▼                ▼            ▼       a call goes to busy at once
+        └──────────────→ stopping ──→ dead                          every state may go to dead
     """
 
     STARTING = "starting"  #: its process is being made, or loads the code
     PARKED = "parked"  #: ready, made ahead of need; nobody has called it yet
     IDLE = "idle"  #: may take an invocation
+    STANDBY = "standby"  #: frozen: it takes no processor time, and a call thaws it
+    PAGED_OUT = "paged_out"  #: frozen, and its memory is in swap
     BUSY = "busy"  #: runs as many invocations as it may, or at least one
     STOPPING = "stopping"  #: takes nothing new; runs its pre-stop hook and ends
     DEAD = "dead"  #: its process tree is gone
 
+
+FROZEN = frozenset({InstanceState.STANDBY, InstanceState.PAGED_OUT})
+"""States in which the tree is held still."""
 
 MOVES: dict[InstanceState, frozenset[InstanceState]] = {
     InstanceState.STARTING: frozenset(
         {InstanceState.PARKED, InstanceState.IDLE, InstanceState.STOPPING, InstanceState.DEAD}
     ),
     InstanceState.PARKED: frozenset({InstanceState.BUSY, InstanceState.STOPPING, InstanceState.DEAD}),
-    InstanceState.IDLE: frozenset({InstanceState.BUSY, InstanceState.STOPPING, InstanceState.DEAD}),
+    InstanceState.IDLE: frozenset(
+        {InstanceState.BUSY, InstanceState.STANDBY, InstanceState.STOPPING, InstanceState.DEAD}
+    ),
+    InstanceState.STANDBY: frozenset(
+        {
+            InstanceState.BUSY,
+            InstanceState.IDLE,
+            InstanceState.PAGED_OUT,
+            InstanceState.STOPPING,
+            InstanceState.DEAD,
+        }
+    ),
+    InstanceState.PAGED_OUT: frozenset(
+        {InstanceState.BUSY, InstanceState.IDLE, InstanceState.STOPPING, InstanceState.DEAD}
+    ),
     InstanceState.BUSY: frozenset({InstanceState.IDLE, InstanceState.STOPPING, InstanceState.DEAD}),
     InstanceState.STOPPING: frozenset({InstanceState.DEAD}),
     InstanceState.DEAD: frozenset(),
@@ -100,6 +119,15 @@ class InstanceSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Constant fields of the handler's context: function name, region, account id, version, …"""
     credentials_until_ms: int = 0
     """When the temporary credentials in it end; 0 = it has none."""
+
+
+class GroupFiles(msgspec.Struct, frozen=True, kw_only=True):
+    """Files of the kernel by which an instance's control group is held still and looked at; empty = there is none."""
+
+    freeze: str = ""
+    """`cgroup.freeze` of version 2 or `freezer.state` of version 1."""
+    memory: str = ""
+    """`memory.current` or `memory.usage_in_bytes`: what the whole tree holds."""
 
 
 class Gauges(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,7 +10,8 @@ from functory.model import errors
 from functory.model.instance import Exit, InstanceSpec
 from functory.network import kernel
 from functory.network.client import Relay
-from functory.spawner.client import Spawned, Spawner, TierReport
+from functory.spawner.base import Spawned, Spawner
+from functory.spawner.protocol import TierReport
 
 
 class RelayedSpawner:

@@ -373,6 +373,7 @@ class Node:
             "instances": self.pools.statistics(),
             "templates": self._templates.statistics(),
             "network": self.relay.statistics(),
+            "pagingOut": self.pools.rounds.no_swap or "on",
             "runtimes": self.runtimes.describe(),
             "limits": {
                 "accountConcurrency": settings.account_concurrency,

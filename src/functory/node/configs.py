@@ -5,8 +5,10 @@ from __future__ import annotations
 from functory.config import Settings
 from functory.gateway.body import BodyConfig
 from functory.gateway.server import GatewayConfig
+from functory.instances import budget
 from functory.instances.instance import InstanceLimits
 from functory.instances.pools import PoolsConfig
+from functory.node import machine
 from functory.node.folder import Folder
 
 
@@ -16,6 +18,9 @@ def pools(settings: Settings) -> PoolsConfig:
         instances_max=settings.instances_max,
         idle_s=settings.instance_idle_s,
         parked=settings.instances_parked,
+        freeze_s=settings.instance_freeze_s,
+        page_out_s=settings.instance_page_out_s,
+        memory_bytes=settings.instances_memory_bytes or budget.share_of(machine.memory_bytes()),
         queue_wait_s=max(settings.queue_wait_s, settings.instance_start_timeout_s),
         grace_s=settings.shutdown_grace_s,
         limits=InstanceLimits(

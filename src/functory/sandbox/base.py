@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from functory.model.instance import Exit, Gauges, InstanceSpec
+from functory.model.instance import Exit, Gauges, GroupFiles, InstanceSpec
 
 
 class SandboxError(Exception):
@@ -57,6 +57,10 @@ class Sandbox(Protocol):
         """The main process, as the host numbers it; 0 once it is gone."""
 
     @property
+    def files(self) -> GroupFiles:
+        """Its control group's files, for who freezes it; empty if it has none."""
+
+    @property
     def gauges(self) -> Gauges | None:
         """Where the kernel tells what the tree uses; None where it does not."""
 
@@ -64,7 +68,7 @@ class Sandbox(Protocol):
         """Sockets in its network for whoever relays it, once, the caller's to close; empty but for `allow`."""
 
     def kill(self) -> None:
-        """End the whole tree now."""
+        """End the whole tree now, frozen or not."""
 
     def poll(self) -> Exit | None:
         """How the main process ended, or None while it runs."""

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from functory.model.instance import Exit, Gauges, InstanceSpec
+from functory.model.instance import Exit, Gauges, GroupFiles, InstanceSpec
 from functory.sandbox import cgroups, confine, layering, skeleton, template
 from functory.sandbox.ahead_stock import AheadStock
 from functory.sandbox.base import Sandbox, SandboxError
@@ -58,6 +58,11 @@ class NamespaceSandbox:
         return self._stem
 
     @property
+    def files(self) -> GroupFiles:
+        """Its control group's files; empty if there are none here."""
+        return self._stem.group.files() if self._stem.group is not None else GroupFiles()
+
+    @property
     def gauges(self) -> Gauges | None:
         """Where the kernel tells what the tree uses."""
         return self._stem.group.gauges if self._stem.group is not None else None
@@ -70,15 +75,16 @@ class NamespaceSandbox:
     def kill(self) -> None:
         """End the whole tree now."""
         if self._exit is None:
-            self.let_die()
             self._killed = template.kill(self._stem)
             if not self._killed:
                 self._stem.nest.kill(self._stem.name)
+            self.let_die()  # after the kill: what is frozen shall not run on before it
 
     def let_die(self) -> None:
-        """It is being killed: that shall not take as long as its share of processor time would make it."""
+        """It is being killed: neither its share of processor time nor its being frozen may hold that up."""
         if self._stem.group is not None:
             self._stem.group.let_run()
+            self._stem.group.thaw()
 
     def poll(self) -> Exit | None:
         """How the main process ended, or None while it runs."""
@@ -434,8 +440,8 @@ class NamespaceSandboxes:
 
     def _bound(self, stem: Stem, spec: InstanceSpec) -> None:
         if stem.group is not None:
-            # What lies in /tmp is memory too, and has a bound of its own.
-            memory_mb = spec.memory_mb + spec.reserve_mb + confine.HEADROOM_MB + spec.disk_mb
+            # What lies in /tmp is memory too, and has a bound of its own. What a runtime only reserves is not.
+            memory_mb = spec.memory_mb + confine.HEADROOM_MB + spec.disk_mb
             stem.group.limit(memory_mb, confine.TASKS, spec.cpu)
 
     def _as_seen_inside(self, spec: InstanceSpec) -> InstanceSpec:
@@ -498,6 +504,9 @@ class NamespaceSandboxes:
         """A zygote died: so did its instances, with its namespace."""
         say(f"the zygote of {nest.interpreter} died; its instances are ended, the next one starts a new zygote")
         exits = self._take_ended(nest)
+        for box in self._boxes.values():
+            if box.stem.nest is nest:
+                box.let_die()
         nest.end(limit_s=1)
         return exits + self._lost_with(nest)
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from functory.model.instance import Exit, InstanceSpec
+from functory.model.instance import Exit, GroupFiles, InstanceSpec
 from functory.sandbox import confine, layering, tree
 from functory.sandbox.base import Sandbox, SandboxError
 from functory.sandbox.folders import Folders
@@ -63,6 +63,11 @@ class ProcessSandbox:
     def relayed(self) -> Sequence[int]:
         """Nothing: its network is the node's."""
         return ()
+
+    @property
+    def files(self) -> GroupFiles:
+        """It has no group."""
+        return GroupFiles()
 
     def kill(self) -> None:
         """End the whole tree now."""
@@ -142,8 +147,9 @@ class ProcessSandboxes:
         """What its boxes are worth here."""
         missing = [
             "Namespaces: functions see the host's files (as far as permissions go), network and processes.",
-            "Control groups: memory is bounded per process, not per instance; CPU is shared by all. They come with "
-            "namespaces, for a node of root's or in a unit with Delegate=yes.",
+            "Control groups: memory is bounded per process, not per instance; CPU is shared by all; idle instances are "
+            "held still by SIGSTOP, and who has left his parent runs on. They come with namespaces, for a node of "
+            "root's or in a unit with Delegate=yes.",
         ]
         if self._why_nothing_better:
             missing[0] = self._why_nothing_better

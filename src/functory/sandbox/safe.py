@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Sequence
 
-from functory.model.instance import Exit, Gauges, InstanceSpec
+from functory.model.instance import Exit, Gauges, GroupFiles, InstanceSpec
 from functory.sandbox.base import Listener, Sandbox, SandboxError, SandboxMaker, Tier
 
 
@@ -40,6 +40,11 @@ class SafeSandbox:
     def pid(self) -> int:
         """The main process, as the host numbers it; 0 once it is gone."""
         return 0 if self._dead else self._inner.pid
+
+    @property
+    def files(self) -> GroupFiles:
+        """Its control group's files, for who freezes it; empty if it has none."""
+        return GroupFiles() if self._dead else self._inner.files
 
     @property
     def gauges(self) -> Gauges | None:

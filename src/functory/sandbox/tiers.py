@@ -71,6 +71,8 @@ def find(interpreter: str, folder: str) -> Found:
     except (OSError, SandboxError) as failure:
         return Found(None, None, _NO_SPACES.format(why=str(failure)))
     groups, no_groups = cgroups.find(folder)
+    if isinstance(groups, cgroups.Groups2):
+        groups.births = _gives_birth(interpreter, plan, groups)
     return Found(_tier(own_users, plan, groups, no_groups), groups, "")
 
 
@@ -126,6 +128,20 @@ def _try_out(interpreter: str) -> tuple[bool, Plan]:
     raise failure or SandboxError("no box could be built")
 
 
+def _gives_birth(interpreter: str, plan: Plan, groups: cgroups.Groups) -> bool:
+    """Whether a zygote may: the kernel asks for write access to the group by the zygote's user, not by ours."""
+    group, nest = groups.make("birth"), Nest(interpreter, plan)
+    try:
+        nest.wait_ready()
+        nest.stem("s-0", 10_000, group).let_go()
+    except SandboxError:
+        return False
+    finally:
+        nest.end()
+        group.remove()
+    return True
+
+
 def _tier(own_users: bool, plan: Plan, groups: cgroups.Groups | None, no_groups: str) -> NamespaceTier:
     version = groups.version if groups is not None else 0
     missing = []
@@ -143,10 +159,15 @@ def _tier(own_users: bool, plan: Plan, groups: cgroups.Groups | None, no_groups:
     if syscalls.landlock_version() < 6:
         missing.append("Landlock: before version 6 (Linux 6.12) functions may reach abstract sockets of the host.")
     users = "a host user of its own" if own_users else "one host user for all"
+    frozen = groups.frozen_by if groups is not None else ""
+    if not frozen:
+        frozen = "SIGSTOP"
+        missing.append("Freezing: idle instances are held still by SIGSTOP, so what has left its parent runs on.")
     limits = f"control groups (version {version})" if version else "limits per process"
     summary = (
         f"Each instance has its own namespaces, a read-only root, a private /tmp, no capabilities, a filter of system "
-        f"calls, {users} and {limits}. The network is the node's unless a function has a VPC or no internetAccess."
+        f"calls, {users} and {limits}; "
+        f"idle ones are frozen by {frozen}. The network is the node's unless a function has a VPC or no internetAccess."
     )
     return NamespaceTier(
         _NAMES[own_users, version], summary, tuple(missing), plan.uid_map, plan.uid, _layers_place(sys.base_prefix)

@@ -342,6 +342,13 @@ class Counts(Answer, frozen=True, kw_only=True):
     alive: int = 0
     busy: int = 0
     starting: int = 0
+    parked: int = 0
+    standby: int = 0
+    """Frozen; among the alive."""
+    paged_out: int = 0
+    """Of those, in swap."""
+    held_bytes: int = 0
+    """Memory of all."""
 
 
 class Templates(Answer, frozen=True, kw_only=True):
@@ -396,6 +403,8 @@ class Node(Answer, frozen=True, kw_only=True):
     instances: Counts = Counts()
     templates: Templates = Templates()
     network: NetworkCounts = NetworkCounts()
+    paging_out: str = ""
+    """`on`, or why frozen instances are not moved to swap."""
     runtimes: list[Runtime] = []
     limits: dict[str, Any] = {}
 

@@ -16,16 +16,15 @@ import os
 import signal
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
 
 from functory.clock import Clock, Timer
-from functory.lifecycle import Service
 from functory.model import errors
-from functory.model.instance import Exit, Gauges, InstanceSpec
-from functory.model.invocation import Invocation
+from functory.model.instance import Exit, InstanceSpec
+from functory.sandbox import cgroupfs
 from functory.spawner import pipes, protocol
+from functory.spawner.base import Spawned, Spawner
 from functory.spawner.connection import Connection, Outgoing
 from functory.spawner.process import Launched
 from functory.spawner.protocol import TierReport
@@ -43,55 +42,6 @@ LAST_BACKOFF_S = 5.0
 """Between launches of a spawner that dies again and again, doubled each time."""
 UNANSWERED = 32
 """Requests under way at once: descriptors in flight are limited by the kernel."""
-
-
-class Network(Protocol):
-    """A relayed instance's network, as the instance's owner sees it."""
-
-    on_denied: Callable[[bytes], None] | None
-    """Told what the instance was refused, as lines for its log."""
-
-    def take(self) -> tuple[int, int]:
-        """Bytes that came in and went out since the last time."""
-
-    def tell_late(self, invocation: Invocation, text: bytes) -> None:
-        """A line of an invocation that is over, and recorded perhaps."""
-
-
-class Spawned(msgspec.Struct, frozen=True, kw_only=True):
-    """An instance whose process runs; it has not said HELLO yet. The descriptors are the caller's to close."""
-
-    pid: int
-    request_fd: int
-    """Write end, non-blocking."""
-    reply_fd: int
-    """Read end, non-blocking."""
-    log_fd: int
-    """Read end of the instance's raw descriptors 1 and 2, non-blocking. Must always be read: it blocks its writers."""
-    gauges: Gauges | None = None
-    """Where its usage is told; None where it has no control group."""
-    relayed: tuple[int, ...] = ()
-    """Sockets in its network, in the order of `sandbox.networks`; only where the network is `allow`."""
-    network: Network | None = None
-    """Set where somebody relays it."""
-
-
-class Spawner(Service, Protocol):
-    """Makes instances. The pool knows only this."""
-
-    @property
-    def tier(self) -> TierReport:
-        """What the boxes are worth."""
-
-    async def spawn(self, spec: InstanceSpec, on_exit: Callable[[Exit], None], parent: str = "") -> Spawned:
-        """A new process for `spec`; `Unavailable` with the reason if it cannot be made.
-
-        `parent`: the id of a template that it shall be a fork of. If that is gone or not ready, it is made without.
-        `on_exit` is called once, on the loop's thread, when the main process has ended and its tree is gone.
-        """
-
-    def kill(self, instance_id: str) -> None:
-        """End the whole tree now. Harmless for one that is gone; `on_exit` still comes."""
 
 
 class _Request:
@@ -128,6 +78,8 @@ class SpawnerClient:
         self._back: asyncio.Future[None] | None = None
         """Done once a spawner that has died is up again, or will not be."""
         self._stopping = False
+        self._freezers = ""
+        """Folder of the instances' freezer groups, if they are of version 1."""
 
     # --- service ------------------------------------------------------------------------------------------------------
 
@@ -215,11 +167,13 @@ class SpawnerClient:
             pipes.close(request.relayed)
             self._give_up(request)
             raise
+        request_fd, reply_fd, log_fd = made.ours
         return Spawned(
             pid=answer.pid,
-            request_fd=made.ours[0],
-            reply_fd=made.ours[1],
-            log_fd=made.ours[2],
+            request_fd=request_fd,
+            reply_fd=reply_fd,
+            log_fd=log_fd,
+            files=answer.files,
             gauges=answer.gauges,
             relayed=request.relayed,
         )
@@ -298,6 +252,8 @@ class SpawnerClient:
         if isinstance(answer, protocol.Made):
             self._backoff_s = FIRST_BACKOFF_S
             self._alive[answer.id] = request.on_exit
+            if answer.files.freeze.endswith(cgroupfs.FREEZER_1):
+                self._freezers = os.path.dirname(os.path.dirname(answer.files.freeze))
             if not request.answer.done():
                 request.relayed = tuple(fds)
                 request.answer.set_result(answer)
@@ -312,6 +268,8 @@ class SpawnerClient:
         os.close(self._pidfd)
         self._pidfd = -1
         self._up = False
+        if self._freezers:  # or what is frozen would not die with its zygote, and keep the connection open for ever
+            cgroupfs.thaw_all(self._freezers)
         assert self._launched is not None
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self._launched.pid, 0)

@@ -109,7 +109,7 @@ class Loop:
 
     def _say_made(self, name: str, box: SafeSandbox) -> None:
         sockets = box.relayed()
-        message = protocol.encode(protocol.Made(id=name, pid=box.pid, gauges=box.gauges))
+        message = protocol.encode(protocol.Made(id=name, pid=box.pid, files=box.files, gauges=box.gauges))
         if not sockets:
             self._control.sendall(message)
             return

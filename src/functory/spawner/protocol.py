@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import msgspec
 
-from functory.model.instance import Exit, Gauges, InstanceSpec
+from functory.model.instance import Exit, Gauges, GroupFiles, InstanceSpec
 
 MESSAGE_BYTES = 1 << 18
 """The longest message either way; environments are limited to far less."""
@@ -63,6 +63,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="made"
 
     id: str
     pid: int
+    files: GroupFiles = GroupFiles()
+    """Where it can be frozen."""
     gauges: Gauges | None = None
     """Where its usage is told; None where it has no control group."""
 

@@ -13,9 +13,10 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from functory.model import errors
-from functory.model.instance import Exit, InstanceSpec
+from functory.model.instance import Exit, GroupFiles, InstanceSpec
 from functory.runtimes import wire
-from functory.spawner.client import Spawned, TierReport
+from functory.spawner.base import Spawned
+from functory.spawner.protocol import TierReport
 
 
 class Asked(msgspec.Struct, kw_only=True):
@@ -29,6 +30,35 @@ class Asked(msgspec.Struct, kw_only=True):
 
 
 Handler = Callable[[Asked], Awaitable[bytes]]
+
+
+class Kernel:
+    """What stands in for the files of an instance's control group."""
+
+    def __init__(self) -> None:
+        self._freeze, self._memory = os.memfd_create("cgroup.freeze"), os.memfd_create("memory.usage")
+        self.hold(2 << 20)
+
+    @property
+    def files(self) -> GroupFiles:
+        """Their paths."""
+        own = f"/proc/{os.getpid()}/fd"
+        return GroupFiles(freeze=f"{own}/{self._freeze}", memory=f"{own}/{self._memory}")
+
+    @property
+    def frozen(self) -> bool:
+        """The last word that was written."""
+        return os.pread(self._freeze, 1, 0) == b"1"
+
+    def hold(self, size_bytes: int) -> None:
+        """What the instance holds from now on."""
+        os.ftruncate(self._memory, 0)
+        os.pwrite(self._memory, b"%d" % size_bytes, 0)
+
+    def close(self) -> None:
+        """They are gone."""
+        os.close(self._freeze)
+        os.close(self._memory)
 
 
 class MemoryInstance(asyncio.Protocol):
@@ -51,6 +81,8 @@ class MemoryInstance(asyncio.Protocol):
         self._handler = handler
         self._reply = reply
         self.log_fd = log_fd
+        self.kernel = Kernel()
+        self.files = self.kernel.files
         self._on_exit = on_exit
         self._buffer = b""
         self._partial: dict[int, list[bytes]] = {}
@@ -58,10 +90,16 @@ class MemoryInstance(asyncio.Protocol):
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.BaseTransport | None = None
 
+    @property
+    def frozen(self) -> bool:
+        """Whether it is held still now."""
+        return self.kernel.frozen
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
+        assert not self.frozen, "it was asked, but nobody has let it go on"
         self._buffer += data
         while len(self._buffer) >= wire.HEADER_BYTES:
             length, stream, meta_bytes, kind, flags, aux = wire.HEADER.unpack_from(self._buffer)
@@ -133,6 +171,7 @@ class MemoryInstance(asyncio.Protocol):
             task.cancel()
         self._reply.close()
         os.close(self.log_fd)
+        self.kernel.close()
         if self._transport is not None:
             self._transport.close()
         self._on_exit(exit_)
@@ -189,7 +228,9 @@ class MemorySpawner:
             greeting = msgspec.json.encode({"protocol": wire.PROTOCOL, "mode": "async", **times})
             instance.send(0, wire.Type.HELLO, 0, 0, greeting, b"")
         self.spawned.set()
-        return Spawned(pid=os.getpid(), request_fd=request_write, reply_fd=reply_read, log_fd=log_read)
+        return Spawned(
+            pid=os.getpid(), request_fd=request_write, reply_fd=reply_read, log_fd=log_read, files=instance.files
+        )
 
     def kill(self, instance_id: str) -> None:
         self.killed.append(instance_id)

@@ -15,6 +15,7 @@ def interest(**changes: object) -> Interest:
         "since_call_ns": 0,
         "waited": 0,
         "since_wait_ns": park.BURST_NS,
+        "expected": False,
         "provisioned": False,
         "failed": False,
         "room": 100,
