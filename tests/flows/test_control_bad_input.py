@@ -76,7 +76,7 @@ HUGE = "x" * 100_000
 
 @pytest.fixture
 async def control() -> AsyncIterator[kit.Control]:
-    """A function with a version, an alias, a trigger, a layer and a domain."""
+    """A function with a version, an alias, a trigger, a layer and a domain, and a VPC."""
     one = kit.Control()
     one.client = httpx.AsyncClient(
         transport=httpx.ASGITransport(create_app(replace(one.parts, trigger_url=lambda trigger: "http://x/"))),
@@ -93,6 +93,8 @@ async def control() -> AsyncIterator[kit.Control]:
     ):
         made = await one.call("POST", f"/2023-03-30/{path}", json=body)
         assert made.status_code == 200, made.text
+    made = await one.call("POST", "/functory/v1/vpcs", json={"vpcId": "vpc-1", "names": ["example.com"]})
+    assert made.status_code < 300, made.text
     yield one
     await one.client.aclose()
 
