@@ -1,10 +1,15 @@
-"""The data plane: one port for calls, and for everything else as ASGI.
+"""The data plane: one port for calls, HTTP triggers and custom domains, and for everything else as ASGI.
 
-connection.py   bytes in: one request at a time, bounded in size and time
-head.py         one request head, checked once, remembered per connection
-body.py         a request body: in memory while small, in a file when large
-calls.py        InvokeFunction: who, what, run, answer
-answer.py       outcomes and errors as HTTP bytes
-asgi.py         every other request, handed to the Starlette app
-server.py       listens, keeps time, stops gracefully
+A request goes down this list, its answer comes back up:
+
+    server.py         listens, keeps time, stops gracefully
+    connection.py     one request at a time, bounded in size and time, over line.py: the bytes out, and the end
+    head.py           one request head, checked once, remembered per connection
+    incoming.py       where its body ends · body.py: in memory while small, in a file when large
+       │
+       ├─ InvokeFunction ─→ calls.py          who, what, run (the waist), answer.py; submit.py: run it later, 202
+       ├─ a bound URL ────→ http_trigger.py   targets.py says whose; cors.py, event_json.py: the request as an event
+       │                    http_answer.py    what came back, as an answer; peek.py: of a stream
+       │                    streaming.py      from its first piece · tunnel.py: WebSockets, both ways
+       └─ anything else ──→ asgi.py           the Starlette app of `control`
 """

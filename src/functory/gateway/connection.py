@@ -11,20 +11,17 @@ from __future__ import annotations
 
 import asyncio
 import http
-from collections.abc import Callable
 from enum import IntEnum
-from typing import Protocol, cast
 
 from functory.gateway import answer
 from functory.gateway import head as heads
-from functory.gateway.asgi import AsgiApp, AsgiCall
-from functory.gateway.body import BodyCollector, Collected, too_large
-from functory.gateway.calls import Calls
-from functory.gateway.chunks import Chunks
+from functory.gateway.asgi import AsgiCall
+from functory.gateway.body import Collected, too_large
 from functory.gateway.head import BadHead, Head
-from functory.gateway.http_trigger import HttpTriggers
+from functory.gateway.host import Host
+from functory.gateway.incoming import Chunked, Counted
+from functory.gateway.line import ClientLine
 from functory.gateway.streaming import StreamSink
-from functory.gateway.targets import Targets
 from functory.gateway.tunnel import Tunnel
 from functory.model import errors
 from functory.model.invocation import Outcome, ReplyStream, Sink
@@ -34,8 +31,6 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _WAITING_MAX = 128 * 1024
 """Bytes of further requests held while one is answered."""
 _ACS3 = b"ACS3"
-LINGER_NS = 2_000_000_000
-"""How long a refused client's remaining bytes are read and dropped."""
 
 
 class Phase(IntEnum):
@@ -48,97 +43,44 @@ class Phase(IntEnum):
     TUNNEL = 4  #: upgraded: bytes both ways
 
 
-class Host(Protocol):
-    """What a connection needs of its server."""
-
-    calls: Calls
-    targets: Targets
-    triggers: HttpTriggers
-    app: AsgiApp
-    loop: asyncio.AbstractEventLoop
-    address: tuple[str, int]
-    now_ns: Callable[[], int]
-    new_request_id: Callable[[], str]
-    stopping: bool
-    head_timeout_ns: int
-    body_timeout_ns: int
-    idle_late_ns: int
-    tunnel_idle_ns: int
-    small_max: int
-
-    def joined(self, connection: Connection) -> None:
-        """A client came."""
-
-    def left(self, connection: Connection) -> None:
-        """A client went."""
-
-    def body_limit(self, head: Head) -> int:
-        """How large this request's body may be."""
-
-    def collector(self, limit_bytes: int, *, hashed: bool) -> BodyCollector:
-        """A new body."""
-
-
-class Connection(asyncio.Protocol):
+class Connection(ClientLine):
     """Implements `calls.Client`."""
 
     __slots__ = (
         "_asgi",
-        "_body",
-        "_chunks",
         "_head",
+        "_incoming",
         "_last",
-        "_left",
-        "_paused",
-        "_secure",
-        "_server",
         "_stream",
-        "_transport",
         "_tunnel",
-        "_unread",
         "_waiting",
         "keep_alive",
-        "late_ns",
-        "peer",
         "phase",
-        "write_room",
     )
 
     def __init__(self, server: Host, *, secure: bool = False) -> None:
-        self._server = server
-        self._secure = secure
-        self._transport: asyncio.Transport | None = None
+        super().__init__(server, secure=secure)
         self.phase = Phase.HEAD
-        self.peer = ""
-        self.late_ns = 0
-        """When, on the monotonic clock, the client has taken too long; 0 while it waits for us."""
         self._waiting = b""
         self._last: Head | None = None
         self._head: Head | None = None
-        self._left = 0
-        self._body: BodyCollector | None = None
-        self._chunks: Chunks | None = None
+        self._incoming: Counted | Chunked | None = None
         self._stream: StreamSink | None = None
         self._asgi: AsgiCall | None = None
         self._tunnel: Tunnel | None = None
-        self._paused = False
-        self._unread = False
         self.keep_alive = True
-        self.write_room: asyncio.Future[None] | None = None
 
     # --- transport ----------------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        peer = transport.get_extra_info("peername")
-        self.peer = str(peer[0]) if isinstance(peer, tuple) else "local"
+        super().connection_made(transport)
         self._server.joined(self)
         if self._secure and not tls.is_allowed(transport.get_extra_info("ssl_object")):
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.phase = Phase.CLOSED
-        self._transport = None
+        super().connection_lost(exc)
         self._server.left(self)
         self._drop_body()
         if self._stream is not None:
@@ -147,27 +89,20 @@ class Connection(asyncio.Protocol):
             self._asgi.client_gone()
         if self._tunnel is not None:
             self._tunnel.client_gone()
-        self._let_write()
 
     def pause_writing(self) -> None:
-        self._paused = True
+        super().pause_writing()
         if self._stream is not None:
             self._stream.source.pause()
         elif self._tunnel is not None:
             self._tunnel.stream.pause()
 
     def resume_writing(self) -> None:
-        self._paused = False
+        super().resume_writing()
         if self._stream is not None:
             self._stream.source.resume()
         elif self._tunnel is not None:
             self._tunnel.stream.resume()
-        self._let_write()
-
-    def _let_write(self) -> None:
-        if self.write_room is not None and not self.write_room.done():
-            self.write_room.set_result(None)
-        self.write_room = None
 
     # --- bytes in -----------------------------------------------------------------------------------------------------
 
@@ -239,33 +174,19 @@ class Connection(asyncio.Protocol):
             return
         self._waiting = b""
         self.phase = Phase.BODY
-        self._body = self._server.collector(
-            limit, hashed=head.call is not None and head.authorization.startswith(_ACS3)
-        )
-        self._left = head.content_length
-        self._chunks = Chunks(head, self._body) if head.chunked else None
+        body = self._server.collector(limit, hashed=head.call is not None and head.authorization.startswith(_ACS3))
+        self._incoming = Chunked(head, body) if head.chunked else Counted(head, body)
         if head.expects_continue and not rest and self._transport is not None:
             self._transport.write(_CONTINUE)
         self._take_body(rest)
 
     def _take_body(self, data: bytes) -> None:
-        body, head = self._body, self._head
-        assert body is not None
+        incoming, head = self._incoming, self._head
+        assert incoming is not None
         assert head is not None
         self.late_ns = self._server.now_ns() + self._server.body_timeout_ns
         try:
-            if self._chunks is not None:
-                done = self._chunks.feed(data)
-                if self._chunks.more:
-                    # Where a chunked body ends inside a read is the parser's secret: such a connection ends here.
-                    self.keep_alive = False
-            else:
-                piece = data if len(data) <= self._left else data[: self._left]
-                self._left -= len(piece)
-                body.add(piece)
-                done = self._left == 0
-                if len(piece) < len(data):
-                    self._waiting = data[len(piece) :]
+            done = incoming.feed(data)
         except (errors.FunctoryError, BadHead) as refused:
             self._drop_body()
             self.keep_alive = False
@@ -273,9 +194,13 @@ class Connection(asyncio.Protocol):
             self.phase = Phase.BUSY
             self._refuse_body(refused)
             return
+        if incoming.rest is None:
+            self.keep_alive = False
+        elif incoming.rest:
+            self._waiting = incoming.rest
         if done:
-            self._body = self._chunks = None
-            collected = body.finish()
+            self._incoming = None
+            collected = incoming.body.finish()
             self._serve(head, collected.payload, collected)
 
     def _refuse_body(self, refused: Exception) -> None:
@@ -287,9 +212,9 @@ class Connection(asyncio.Protocol):
             self._server.calls.refuse(self, refused)
 
     def _drop_body(self) -> None:
-        if self._body is not None:
-            self._body.drop()
-        self._body = self._chunks = None
+        if self._incoming is not None:
+            self._incoming.body.drop()
+        self._incoming = None
 
     # --- serving ------------------------------------------------------------------------------------------------------
 
@@ -325,26 +250,12 @@ class Connection(asyncio.Protocol):
 
     # --- answers (calls.Client) ---------------------------------------------------------------------------------------
 
-    @property
-    def gone(self) -> bool:
-        return self._transport is None
-
-    @property
-    def writing_paused(self) -> bool:
-        """The client is slow."""
-        return self._paused
-
     def reply(self, data: bytes) -> None:
         transport = self._transport
         if transport is None:
             return
         transport.write(data)
         self.answered()
-
-    def write(self, data: bytes) -> None:
-        """Part of an answer."""
-        if self._transport is not None:
-            self._transport.write(data)
 
     def stream_to(self, head: bytes, outcome: Outcome, *, chunked: bool) -> None:
         assert outcome.stream is not None
@@ -368,7 +279,8 @@ class Connection(asyncio.Protocol):
         if transport is None:
             return
         if not self.keep_alive:
-            self._close(transport)
+            self.phase = Phase.CLOSED
+            self._end(transport)
             return
         self.phase = Phase.HEAD
         self.late_ns = self._server.idle_late_ns
@@ -376,19 +288,6 @@ class Connection(asyncio.Protocol):
             transport.resume_reading()
             # By way of the loop: a long pipeline must not become a deep stack.
             self._server.loop.call_soon(self._next)
-
-    def _close(self, transport: asyncio.Transport) -> None:
-        self.phase = Phase.CLOSED
-        if not self._unread:
-            transport.close()
-            return
-        # A close with unread bytes resets the connection, and the client may lose the answer: say that this was all,
-        # and read on for a moment without keeping anything.
-        if not transport.can_write_eof():
-            transport.close()  # TLS has no half-closed connections
-            return
-        transport.write_eof()
-        self.late_ns = self._server.now_ns() + LINGER_NS
 
     def _next(self) -> None:
         if self.phase is Phase.HEAD and self._waiting:
@@ -421,18 +320,6 @@ class Connection(asyncio.Protocol):
             self.phase = Phase.CLOSED
             self.late_ns = self._server.now_ns() + self._server.body_timeout_ns
             self._transport.close()
-
-    def hold(self, held: bool) -> None:
-        if self._transport is not None:
-            if held:
-                self._transport.pause_reading()
-            else:
-                self._transport.resume_reading()
-
-    def abort(self) -> None:
-        """Ends the connection at once."""
-        if self._transport is not None:
-            self._transport.abort()
 
     def close_if_idle(self) -> bool:
         """Closes it if no request is being served; whether it did."""
