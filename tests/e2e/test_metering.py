@@ -16,7 +16,7 @@ import pytest
 from e2e.node_process import NodeProcess, clean_environment
 from e2e.test_containment import WITH_GROUPS, House, _house, message_of, roots_node
 from functory.sdk import Client
-from functory.sdk.answers import Request
+from functory.sdk.requests import Request
 
 __all__ = ["roots_node"]
 

@@ -22,6 +22,7 @@ from e2e.test_containment import House, house, roots_node, users_node
 from e2e.test_hostile_functions import zipped
 from functory.sdk import answers
 from functory.sdk.errors import ApiError
+from functory.sdk.functions import Template
 from functory.testing.workshop import is_alive
 
 __all__ = ["house", "roots_node", "users_node"]
@@ -36,7 +37,7 @@ def deploy(house: House, source: str, mode: str = "auto", **fields: Any) -> str:
     return house.deploy(source, environmentVariables=environment, **{"cpu": 1, "memorySize": 1024, **fields})
 
 
-def wait_state(house: House, name: str, *wanted: str) -> answers.Template:
+def wait_state(house: House, name: str, *wanted: str) -> Template:
     """Asks until its template stands as wanted."""
     deadline = time.monotonic() + LIMIT_S
     while (found := house.client.functions.template(name)).state not in wanted:

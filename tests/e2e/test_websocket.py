@@ -21,7 +21,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from e2e.node_process import NodeProcess
 from functory.sdk import Client
-from functory.sdk.answers import Request
+from functory.sdk.requests import Request
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from functory.cli import screen, words
 from functory.cli.command import Command, connected, reading
 from functory.sdk import Client
-from functory.sdk.answers import CostLine
+from functory.sdk.cost import CostLine
 
 _LINES = {
     "onDemand": "calls on demand",

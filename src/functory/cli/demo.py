@@ -25,7 +25,8 @@ from rich.text import Text
 
 from functory.cli import deploy, invoke, photos, pictures, screen, steps, words
 from functory.model.usage import RateCard
-from functory.sdk import Client, ConnectionFailed, Invoked, answers
+from functory.sdk import Client, ConnectionFailed, Invoked
+from functory.sdk.requests import Cold, Request
 
 FUNCTION = "thumbnail"
 PAUSE_S = 2.0
@@ -48,7 +49,7 @@ class Shot(msgspec.Struct, frozen=True, kw_only=True):
     made: tuple[int, int]
     bytes_in: int
     bytes_out: int
-    record: answers.Request
+    record: Request
 
 
 def example() -> Path:
@@ -160,7 +161,7 @@ def _part(us: Callable[[Shot], int]) -> Callable[[Shot], Text]:
     return lambda shot: Text(words.ms(us(shot)), style="cyan" if shot.record.cold else "dim")
 
 
-_NOT_COLD = answers.Cold()
+_NOT_COLD = Cold()
 _COLUMNS = (
     _Column("photo", False, lambda shot: shot.photo.stem.partition("_")[0]),
     _Column("pixels", False, lambda shot: _arrow(_pixels(shot.taken_from), _pixels(shot.made))),

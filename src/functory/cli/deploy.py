@@ -15,9 +15,10 @@ from functory.cli import screen, words
 from functory.cli.command import Command, connected
 from functory.cli.steps import Plan, Steps
 from functory.model.template import SNAPSHOT_MODES, SNAPSHOT_VARIABLE
-from functory.sdk import Client, answers, package, project, removal, sites, stack, surroundings
+from functory.sdk import Client, package, project, removal, sites, stack, surroundings
 from functory.sdk import deploy as deploying
 from functory.sdk.errors import ProjectError
+from functory.sdk.functions import Function
 from functory.sdk.project import Project
 from functory.sdk.steps import Action, Step
 from functory.sdk.units import Stack, Unit
@@ -206,7 +207,7 @@ def _merged(client: Client, unit: Unit, flags: dict[str, Any]) -> Unit:
     return msgspec.structs.replace(unit, project=merged)
 
 
-def _with_current_environment(current: answers.Function | None, said: Project, flags: dict[str, Any]) -> dict[str, Any]:
+def _with_current_environment(current: Function | None, said: Project, flags: dict[str, Any]) -> dict[str, Any]:
     """`--env` adds to the file's environment; where the file has none, to the function's."""
     if not flags.get("environment") or said.environment is not None:
         return flags

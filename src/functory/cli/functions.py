@@ -11,7 +11,8 @@ from rich.text import Text
 from functory.cli import screen, words
 from functory.cli.command import Command, connected, reading
 from functory.cli.deploy import confirm
-from functory.sdk import Client, answers, removal
+from functory.sdk import Client, removal
+from functory.sdk.functions import Function, Template
 
 
 @click.command(cls=Command, examples=("functory ls", "functory ls img-", "functory ls --json | jq -r .[].functionName"))
@@ -29,7 +30,7 @@ def ls(client: Client, prefix: str, as_json: bool) -> None:
         screen.note("No functions yet. Make one: functory new hello" if not prefix else f"None starts with {prefix!r}.")
 
 
-def _listed(found: list[answers.Function], now: datetime) -> object:
+def _listed(found: list[Function], now: datetime) -> object:
     table = screen.table(
         "NAME", "RUNTIME", "HANDLER", ("MEMORY", "right"), ("TIMEOUT", "right"), ("CODE", "right"), "CHANGED"
     )
@@ -63,7 +64,7 @@ def show(client: Client, name: str, as_json: bool) -> None:
     screen.out.print(_shown(function, client.functions.template(function.function_name), datetime.now(UTC)))
 
 
-def _template(found: answers.Template) -> str:
+def _template(found: Template) -> str:
     """`ready: loaded in 1.02 s, 68.1 MB, 12 starts`, or why there is none; empty where there is nothing to say."""
     if found.state == "ready":
         loaded = words.duration(found.import_us + found.init_us)
@@ -73,7 +74,7 @@ def _template(found: answers.Template) -> str:
     return f"{found.state}: {found.reason}" if found.reason else found.state
 
 
-def _shown(function: answers.Function, template: answers.Template, now: datetime) -> object:
+def _shown(function: Function, template: Template, now: datetime) -> object:
     facts = screen.facts()
     facts.add_row("runtime", f"{function.runtime}, {function.handler}")
     limits = f"{function.memory_size} MB · {function.cpu:g} vCPU · {function.timeout} s · {function.disk_size} MB disk"
@@ -95,7 +96,7 @@ def _shown(function: answers.Function, template: answers.Template, now: datetime
     return facts
 
 
-def _hooks(function: answers.Function) -> list[tuple[str, str]]:
+def _hooks(function: Function) -> list[tuple[str, str]]:
     lifecycle = function.instance_lifecycle_config
     if lifecycle is None:
         return []

@@ -14,7 +14,8 @@ from rich.text import Text
 from functory.cli import screen, words
 from functory.cli.command import Command, connected
 from functory.cli.failures import Exit, Failed
-from functory.sdk import Client, Invoked, SdkError, answers
+from functory.sdk import Client, Invoked, SdkError
+from functory.sdk.requests import Request
 
 _CODE_FOLDER = re.compile(r"/[^\"\n]*/code/[0-9a-f]{64}/")
 """Where the code lies on a node that cannot mount it at /code: a long name that says nothing."""
@@ -82,7 +83,7 @@ def invoke(
         raise Failed(Exit.FUNCTION_ERROR)
 
 
-def record_of(client: Client, answer: Invoked) -> answers.Request | None:
+def record_of(client: Client, answer: Invoked) -> Request | None:
     """The record of a call; None if this key may not read it, or it is not there in time."""
     try:
         return client.requests.get(answer.request_id, wait_s=RECORD_WAIT_S)
@@ -90,7 +91,7 @@ def record_of(client: Client, answer: Invoked) -> answers.Request | None:
         return None
 
 
-def summary(answer: Invoked, record: answers.Request | None) -> Text:
+def summary(answer: Invoked, record: Request | None) -> Text:
     """`cold · 12.4 ms + start 35.1 ms · billed 13 ms · 14.0 of 512 MB · 15.3 µ¢ · 1-65a7…`, in a dim line."""
     if record is None:
         parts = [f"{answer.duration_ms:.2f} ms", f"{answer.memory_mb:.1f} MB", answer.request_id]

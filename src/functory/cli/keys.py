@@ -11,7 +11,7 @@ from rich.text import Text
 from functory.cli import screen, words
 from functory.cli.command import Command, Commands, connected, reading
 from functory.sdk import Client
-from functory.sdk.answers import AuditEvent, Key
+from functory.sdk.keys import AuditEvent, Key
 
 SCOPES = ("admin", "deploy", "invoke", "read")
 

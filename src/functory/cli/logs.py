@@ -13,7 +13,7 @@ from functory.cli.command import Command, connected, reading
 from functory.cli.follow import follow
 from functory.model import ids
 from functory.sdk import Client
-from functory.sdk.answers import LogEntry
+from functory.sdk.requests import LogEntry
 
 
 @click.command(

@@ -15,7 +15,7 @@ from functory.cli import screen, words
 from functory.cli.command import Command, connected, reading
 from functory.cli.follow import follow
 from functory.sdk import Client
-from functory.sdk.answers import Request
+from functory.sdk.requests import Request
 
 BAR_WIDTH = 40
 _STYLE = {"ok": "green", "throttled": "yellow", "cancelled": "dim"}

@@ -10,7 +10,7 @@ from functory.cli import screen
 from functory.cli.command import Command, Commands, connected, reading
 from functory.cli.keys import SCOPES
 from functory.sdk import Client
-from functory.sdk.answers import Role
+from functory.sdk.roles import Role
 
 
 class _Roles(Commands):

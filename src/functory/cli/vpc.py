@@ -9,7 +9,7 @@ from rich.text import Text
 from functory.cli import screen
 from functory.cli.command import Command, Commands, connected, reading
 from functory.sdk import Client
-from functory.sdk.answers import Vpc
+from functory.sdk.vpcs import Vpc
 
 
 class _Vpcs(Commands):

@@ -17,7 +17,7 @@ from functory.sdk.domains import Domains
 from functory.sdk.functions import Functions
 from functory.sdk.keys import Keys
 from functory.sdk.layers import Layers
-from functory.sdk.requests import PREFIX, Requests
+from functory.sdk.requests import PREFIX, LogEntry, LogPage, Requests
 from functory.sdk.roles import Roles
 from functory.sdk.tags import Tags
 from functory.sdk.task_asks import SubmitOptions
@@ -104,13 +104,11 @@ class Client:
         """Run a task for each payload; their answers in the order of the payloads. See `Tasks.map`."""
         return self.tasks.map(name, payloads, at_once=at_once, wait_s=wait_s, qualifier=qualifier)
 
-    def function_logs(
-        self, name: str, *, after: str = "", before: str = "", limit: int = 100
-    ) -> Sequence[answers.LogEntry]:
+    def function_logs(self, name: str, *, after: str = "", before: str = "", limit: int = 100) -> Sequence[LogEntry]:
         """The newest `limit` log entries between two request ids, oldest first."""
         query = {"after": after or None, "before": before or None, "limit": limit}
         path = f"{PREFIX}/functions/{signer.percent_encode(name)}/logs"
-        return self._transport.json(answers.LogPage, "ListFunctionLogs", "GET", path, query=query).entries
+        return self._transport.json(LogPage, "ListFunctionLogs", "GET", path, query=query).entries
 
     def build_layer(self, requirements: str, runtime: str) -> answers.BuiltLayer:
         """The layer with these requirements installed; they are installed once per content and runtime."""

@@ -16,14 +16,15 @@ from typing import Any
 
 import msgspec
 
-from functory.sdk import answers, differ, errors
+from functory.sdk import differ, errors
 from functory.sdk import project as projects
 from functory.sdk.client import Client
+from functory.sdk.functions import CustomRuntime, Function
 from functory.sdk.package import Package
 from functory.sdk.project import Project
 
 _TRIES = 3
-_NEW = answers.Function(function_name="", memory_size=projects.DEFAULTS["memorySize"], cpu=projects.DEFAULT_CPU)
+_NEW = Function(function_name="", memory_size=projects.DEFAULTS["memorySize"], cpu=projects.DEFAULT_CPU)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,12 +44,12 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 class Deployed(msgspec.Struct, frozen=True, kw_only=True):
     """What was done."""
 
-    function: answers.Function
+    function: Function
     plan: Plan
 
 
 def plan(
-    current: answers.Function | None,
+    current: Function | None,
     source: Path | None,
     project: Project,
     package: Package | None,
@@ -79,7 +80,7 @@ def _differs(field: str, before: object, after: object) -> bool:
 
 def look(
     client: Client, source: Path | None, project: Project, package: Package | None, layer: str
-) -> tuple[answers.Function | None, Plan, tuple[differ.Difference, ...]]:
+) -> tuple[Function | None, Plan, tuple[differ.Difference, ...]]:
     """The function as it stands, what has to be sent, and what would change by it. Nothing is changed."""
     current, official = _found(client, project)
     steps = plan(current, source, project, package, layer, official)
@@ -95,7 +96,7 @@ def look(
     return current, steps, tuple(changes)
 
 
-def _found(client: Client, project: Project) -> tuple[answers.Function | None, dict[str, Any]]:
+def _found(client: Client, project: Project) -> tuple[Function | None, dict[str, Any]]:
     """The function, and all its fields if the project names some in official words."""
     current = find(client, project.name)
     return current, client.functions.official(project.name) if current and project.official else {}
@@ -121,7 +122,7 @@ def is_dependencies(arn: str) -> bool:
     return ":layers/functory-deps-" in arn
 
 
-def find(client: Client, name: str) -> answers.Function | None:
+def find(client: Client, name: str) -> Function | None:
     """The function as it stands, or None."""
     try:
         return client.functions.get(name)
@@ -131,9 +132,7 @@ def find(client: Client, name: str) -> answers.Function | None:
         raise
 
 
-def _sent(
-    client: Client, name: str, current: answers.Function | None, steps: Plan, package: Package | None
-) -> answers.Function:
+def _sent(client: Client, name: str, current: Function | None, steps: Plan, package: Package | None) -> Function:
     if current is None:
         return client.functions.create(name, steps.fields, package.data if package else None)
     if steps.nothing:
@@ -141,7 +140,7 @@ def _sent(
     return client.functions.update(name, steps.fields, package.data if package and steps.send_code else None)
 
 
-def _wanted(current: answers.Function | None, source: Path | None, project: Project, layer: str) -> dict[str, Any]:
+def _wanted(current: Function | None, source: Path | None, project: Project, layer: str) -> dict[str, Any]:
     runtime = project.runtime or (current.runtime if current else projects.DEFAULT_RUNTIME)
     handler = _handler(current, source, project, runtime)
     layers = [*(project.layers or []), *([layer] if layer else [])]
@@ -157,7 +156,7 @@ def _wanted(current: answers.Function | None, source: Path | None, project: Proj
     return wanted
 
 
-def _handler(current: answers.Function | None, source: Path | None, project: Project, runtime: str) -> str:
+def _handler(current: Function | None, source: Path | None, project: Project, runtime: str) -> str:
     there = current.handler if current else ""
     if source is None:
         return project.handler or there or "index.handler"
@@ -166,7 +165,7 @@ def _handler(current: answers.Function | None, source: Path | None, project: Pro
     return handler
 
 
-def _hooks(project: Project, current: answers.Function | None) -> dict[str, Any] | None:
+def _hooks(project: Project, current: Function | None) -> dict[str, Any] | None:
     """The life cycle as it shall be; None = nothing is said. The two hooks travel as one field, so both are named."""
     if project.initializer is None and project.pre_stop is None:
         return None
@@ -180,7 +179,7 @@ def _hooks(project: Project, current: answers.Function | None) -> dict[str, Any]
     return there
 
 
-def _as_fields(function: answers.Function) -> Mapping[str, Any]:
+def _as_fields(function: Function) -> Mapping[str, Any]:
     """A function in the words of CreateFunction."""
     lifecycle = function.instance_lifecycle_config
     hooks = {
@@ -207,7 +206,7 @@ def _as_fields(function: answers.Function) -> Mapping[str, Any]:
     }
 
 
-def _custom(there: answers.CustomRuntime | None) -> dict[str, Any]:
+def _custom(there: CustomRuntime | None) -> dict[str, Any]:
     """How it is started, without what nobody said."""
     if there is None:
         return {}

@@ -9,16 +9,18 @@ from rich.console import Console, RenderableType
 from functory.cli import cost, demo, doctor, invoke, requests
 from functory.cli.doctor import Level
 from functory.sdk import Invoked, answers
+from functory.sdk.cost import CostLine
+from functory.sdk.requests import Cold, Request
 
-WARM = answers.Request(
+WARM = Request(
     request_id="1-65a77fbb-157f3f32-000000000002", function_name="thumbnail", qualifier="LATEST", revision=3,
     status="ok", started_at_ms=1_795_446_000_000, instance_id="c-1", queued_us=41, duration_us=8_880, billed_ms=9,
     memory_limit_mb=512, memory_peak_bytes=40 << 20, cpu_us=1702, cost_nano_usd=153, payload_bytes=12, reply_bytes=2048,
 )  # fmt: skip
-COLD = answers.Request(
+COLD = Request(
     request_id="1-65a77fbb-157f3f32-000000000001", function_name="thumbnail", status="function_error",
     error_type="UnhandledInvocationError", queued_us=3_000, duration_us=1_000, billed_ms=1, memory_limit_mb=512,
-    cold=answers.Cold(fork_us=2_000, import_us=900, init_us=0),
+    cold=Cold(fork_us=2_000, import_us=900, init_us=0),
 )  # fmt: skip
 
 
@@ -70,7 +72,7 @@ def test_a_warm_waterfall_has_no_parts_of_a_cold_start() -> None:
     assert "fork" not in drawn(requests.waterfall(WARM))
 
 
-def shot(record: answers.Request) -> demo.Shot:
+def shot(record: Request) -> demo.Shot:
     return demo.Shot(
         photo=Path("astronaut.png"), when="first", taken_from=(512, 512), made=(256, 256), bytes_in=791_555,
         bytes_out=14_000, record=record,
@@ -143,10 +145,8 @@ def test_the_doctor_groups_runtimes_by_interpreter_and_fails_without_any() -> No
 
 def test_a_statement_names_each_line_in_words_and_sums_up() -> None:
     lines = [
-        answers.CostLine(
-            function_name="thumbnail", line="onDemand", calls=1200, failed=3, billed_ms=90, cost_nano_usd=150
-        ),
-        answers.CostLine(function_name="thumbnail", line="standing", instance_ms=7_200_000, cost_nano_usd=10_800_000),
+        CostLine(function_name="thumbnail", line="onDemand", calls=1200, failed=3, billed_ms=90, cost_nano_usd=150),
+        CostLine(function_name="thumbnail", line="standing", instance_ms=7_200_000, cost_nano_usd=10_800_000),
     ]
     text = drawn(cost.statement(lines, 160))
     assert "1,200" in row(text, "calls on demand")

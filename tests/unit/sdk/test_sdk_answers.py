@@ -9,6 +9,8 @@ import pytest
 
 from functory.sdk import Client, ConnectionFailed, Credentials, answers, errors, wire
 from functory.sdk.calls import invoked
+from functory.sdk.functions import FunctionPage
+from functory.sdk.requests import Cold, Request, RequestPage
 from functory.sdk.wire import Reply
 
 
@@ -44,9 +46,9 @@ def test_headers_that_say_nonsense_count_as_not_said() -> None:
 
 
 def test_unknown_fields_are_ignored_and_missing_lists_are_empty() -> None:
-    page = wire.decode(answers.FunctionPage, "ListFunctions", b'{"new": 1, "functions": [{"functionName": "a"}]}')
+    page = wire.decode(FunctionPage, "ListFunctions", b'{"new": 1, "functions": [{"functionName": "a"}]}')
     assert [function.function_name for function in page.functions] == ["a"]
-    assert wire.decode(answers.RequestPage, "ListRequests", b"{}").requests == []
+    assert wire.decode(RequestPage, "ListRequests", b"{}").requests == []
 
 
 def test_an_answer_that_no_node_gives_is_said_to_be_none() -> None:
@@ -55,14 +57,14 @@ def test_an_answer_that_no_node_gives_is_said_to_be_none() -> None:
 
 
 def test_the_time_before_an_instance_is_made_is_what_the_cold_start_leaves_over() -> None:
-    cold = answers.Cold(fork_us=300, import_us=500, init_us=100)
-    assert answers.Request(request_id="1-a", queued_us=1000, cold=cold).waited_us == 100
-    assert answers.Request(request_id="1-a", queued_us=1000).waited_us == 1000
-    assert answers.Request(request_id="1-a", queued_us=800, cold=cold).waited_us == 0
+    cold = Cold(fork_us=300, import_us=500, init_us=100)
+    assert Request(request_id="1-a", queued_us=1000, cold=cold).waited_us == 100
+    assert Request(request_id="1-a", queued_us=1000).waited_us == 1000
+    assert Request(request_id="1-a", queued_us=800, cold=cold).waited_us == 0
 
 
 def test_an_answer_is_written_as_the_api_writes_it() -> None:
-    assert b'"costNanoUsd":153' in answers.Request(request_id="1-a", cost_nano_usd=153).to_json()
+    assert b'"costNanoUsd":153' in Request(request_id="1-a", cost_nano_usd=153).to_json()
 
 
 def test_nobody_listening_is_said_with_a_hint() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from functory.sdk import answers, deploy, package
+from functory.sdk import deploy, package
+from functory.sdk.functions import CustomRuntime, Function, Hook, Layer, Lifecycle
 from functory.sdk.project import Project
 
 PACKAGE = package.Package(data=b"zip", checksum="77", files=1, source_bytes=3)
@@ -23,11 +24,11 @@ def source(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def there(**changes: Any) -> answers.Function:
-    return answers.Function(**(THERE | changes))
+def there(**changes: Any) -> Function:
+    return Function(**(THERE | changes))
 
 
-def planned(current: answers.Function | None, source: Path, layer: str = "", **said: Any) -> deploy.Plan:
+def planned(current: Function | None, source: Path, layer: str = "", **said: Any) -> deploy.Plan:
     return deploy.plan(current, source, Project(name="shop", **said), PACKAGE, layer)
 
 
@@ -74,9 +75,7 @@ def test_a_change_sends_that_field_alone(source: Path, said: dict[str, Any], fie
 
 
 def test_a_hook_keeps_its_timeout_and_its_sibling(source: Path) -> None:
-    both = answers.Lifecycle(
-        initializer=answers.Hook(handler="index.start", timeout=30), pre_stop=answers.Hook(handler="index.stop")
-    )
+    both = Lifecycle(initializer=Hook(handler="index.start", timeout=30), pre_stop=Hook(handler="index.stop"))
     assert planned(there(instance_lifecycle_config=both), source, initializer="index.start").nothing
     plan = planned(there(instance_lifecycle_config=both), source, pre_stop="")
     assert plan.fields == {
@@ -86,13 +85,13 @@ def test_a_hook_keeps_its_timeout_and_its_sibling(source: Path) -> None:
 
 def test_the_layer_of_the_requirements_is_bound_and_unbound(source: Path) -> None:
     assert planned(there(), source, layer="arn:1").fields == {"layers": ["arn:1"]}
-    bound = there(layers=[answers.Layer(arn="arn:1")])
+    bound = there(layers=[Layer(arn="arn:1")])
     assert planned(bound, source, layer="arn:1").nothing
     assert planned(bound, source).fields == {"layers": []}
 
 
 def test_how_a_custom_function_is_started_is_sent_when_it_changed(source: Path) -> None:
-    config = answers.CustomRuntime(command=["python3", "app.py"], args=[], port=0)
+    config = CustomRuntime(command=["python3", "app.py"], args=[], port=0)
     current = there(runtime="custom", custom_runtime_config=config)
     assert planned(current, source, runtime="custom", command=["python3", "app.py"]).nothing
     changed = planned(current, source, runtime="custom", command=["python3", "web.py"])
