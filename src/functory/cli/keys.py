@@ -8,19 +8,18 @@ import click
 import msgspec
 from rich.text import Text
 
-from functory.cli import screen, words
-from functory.cli.command import Command, Commands, connected, reading
+from functory.cli import nouns, screen, words
+from functory.cli.command import Command, connected, reading
 from functory.sdk import Client
 from functory.sdk.keys import AuditEvent, Key
 
 SCOPES = ("admin", "deploy", "invoke", "read")
 
 
-class _Keys(Commands):
-    headings = (("Commands", ("ls", "new", "rotate", "off", "on", "rm")),)
-
-
-@click.group(cls=_Keys, examples=("functory keys ls", "functory keys new invoke", "functory keys off FK0123"))
+@click.group(
+    cls=nouns.group("ls", "new", "rotate", "off", "on", "rm"),
+    examples=("functory keys ls", "functory keys new invoke", "functory keys off FK0123"),
+)
 def keys() -> None:
     """List, make, rotate and switch off access keys.
 
@@ -34,19 +33,21 @@ def keys() -> None:
 @connected
 def ls(client: Client, account: str, as_json: bool) -> None:
     """List the keys of the account."""
-    found = client.keys.list(account)
-    if as_json:
-        screen.json(msgspec.json.encode(found))
-        return
-    now = datetime.now(UTC)
-    table = screen.table("KEY", "SCOPE", "STATE", "MADE", "LABEL")
-    for key in found:
-        state = Text("active", style="green") if key.active else Text("off", style="yellow")
-        own = " (this one)" if key.access_key_id == client.credentials.access_key_id else ""
-        table.add_row(
-            Text(key.access_key_id, style="bold"), key.scope, state, _made(key, now), Text(key.label + own, style="dim")
-        )
-    screen.out.print(table)
+    found, now = client.keys.list(account), datetime.now(UTC)
+    own = client.credentials.access_key_id
+    nouns.listed(
+        found,
+        as_json,
+        ("KEY", "SCOPE", "STATE", "MADE", "LABEL"),
+        lambda key: (
+            key.access_key_id,
+            key.scope,
+            Text("active", style="green") if key.active else Text("off", style="yellow"),
+            _made(key, now),
+            Text(key.label + (" (this one)" if key.access_key_id == own else ""), style="dim"),
+        ),
+        f"Account {account} has no keys. Make one: functory keys new SCOPE --account {account}",
+    )
 
 
 @keys.command(cls=Command, examples=("functory keys new invoke", "functory keys new deploy --label ci --json"))
@@ -78,7 +79,7 @@ def rotate(client: Client, key: str, now: bool, as_json: bool) -> None:
 def off(client: Client, key: str) -> None:
     """Switch a key off: it is refused from now on, and all tokens made with it."""
     client.keys.deactivate(key)
-    _done("switched off", key)
+    nouns.done("switched off", key)
 
 
 @keys.command(cls=Command, examples=("functory keys on FK0123",))
@@ -87,7 +88,7 @@ def off(client: Client, key: str) -> None:
 def on(client: Client, key: str) -> None:
     """Switch a key on again."""
     client.keys.activate(key)
-    _done("switched on", key)
+    nouns.done("switched on", key)
 
 
 @keys.command(cls=Command, examples=("functory keys rm FK0123",))
@@ -96,7 +97,7 @@ def on(client: Client, key: str) -> None:
 def rm(client: Client, key: str) -> None:
     """Remove a key for good."""
     client.keys.delete(key)
-    _done("removed", key)
+    nouns.done("removed", key)
 
 
 @click.command(cls=Command, examples=("functory audit", "functory audit --changes -n 20"))
@@ -131,16 +132,7 @@ def _made(key: Key, now: datetime) -> str:
 
 
 def _tell(key: Key, as_json: bool) -> None:
-    if as_json:
-        screen.json(key.to_json())
-        return
-    facts = screen.facts()
-    facts.add_row("key", Text(key.access_key_id, style="bold"))
-    facts.add_row("secret", key.access_key_secret)
-    facts.add_row("scope", key.scope)
-    screen.out.print(facts)
-    screen.note("The secret is not shown again.")
-
-
-def _done(what: str, key: str) -> None:
-    screen.err.print(Text.assemble(("✓ ", "green"), f"{what} ", (key, "bold")))
+    bold = Text(key.access_key_id, style="bold")
+    nouns.shown(key, as_json, (("key", bold), ("secret", key.access_key_secret), ("scope", key.scope)))
+    if not as_json:
+        screen.note("The secret is not shown again.")

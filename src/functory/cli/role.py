@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import click
-import msgspec
 from rich.text import Text
 
-from functory.cli import screen
-from functory.cli.command import Command, Commands, connected, reading
+from functory.cli import nouns
+from functory.cli.command import Command, connected, reading
 from functory.cli.keys import SCOPES
 from functory.sdk import Client
 from functory.sdk.roles import Role
-
-
-class _Roles(Commands):
-    headings = (("Commands", ("ls", "create", "show", "change", "rm")),)
-
 
 _scopes = click.option(
     "--scope", "scopes", multiple=True, required=True, type=click.Choice(SCOPES), help="What it may do; repeatable."
@@ -26,7 +20,10 @@ _functions = click.option(
 _description = click.option("--description", default="", help="What the role is for.")
 
 
-@click.group(cls=_Roles, examples=("functory role ls", "functory role show orders"))
+@click.group(
+    cls=nouns.group("ls", "create", "show", "change", "rm"),
+    examples=("functory role ls", "functory role show orders"),
+)
 def role() -> None:
     """Say what functions may do to this node.
 
@@ -40,14 +37,13 @@ def role() -> None:
 @connected
 def ls(client: Client, as_json: bool) -> None:
     """List the roles of the account."""
-    found = client.roles.list()
-    if as_json:
-        screen.json(msgspec.json.encode(found))
-        return
-    table = screen.table("ROLE", "MAY", "FUNCTIONS", "DESCRIPTION")
-    for one in found:
-        table.add_row(Text(one.name, style="bold"), ", ".join(one.scopes), _functions_of(one), one.description)
-    screen.out.print(table)
+    nouns.listed(
+        client.roles.list(),
+        as_json,
+        ("ROLE", "MAY", "FUNCTIONS", "DESCRIPTION"),
+        lambda one: (one.name, ", ".join(one.scopes), _functions_of(one), one.description),
+        "No roles yet. Make one: functory role create NAME --scope invoke",
+    )
 
 
 @role.command(
@@ -96,7 +92,7 @@ def change(
 def rm(client: Client, name: str) -> None:
     """Remove a role; all credentials made from it are refused from now on."""
     client.roles.delete(name)
-    screen.err.print(Text.assemble(("✓ ", "green"), "removed ", (name, "bold")))
+    nouns.done("removed", name)
 
 
 def _functions_of(one: Role) -> str:
@@ -104,14 +100,11 @@ def _functions_of(one: Role) -> str:
 
 
 def _tell(one: Role, as_json: bool) -> None:
-    if as_json:
-        screen.json(one.to_json())
-        return
-    facts = screen.facts()
-    facts.add_row("role", Text(one.name, style="bold"))
-    facts.add_row("arn", one.arn)
-    facts.add_row("may", ", ".join(one.scopes))
-    facts.add_row("functions", _functions_of(one))
-    if one.description:
-        facts.add_row("description", one.description)
-    screen.out.print(facts)
+    facts = (
+        ("role", Text(one.name, style="bold")),
+        ("arn", one.arn),
+        ("may", ", ".join(one.scopes)),
+        ("functions", _functions_of(one)),
+        ("description", one.description),
+    )
+    nouns.shown(one, as_json, facts)
