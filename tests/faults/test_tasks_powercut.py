@@ -25,12 +25,12 @@ from functory.clock import SystemClock
 from functory.lifecycle import running
 from functory.model.invocation import Invocation, Outcome, Pending
 from functory.model.task import ENDED, AsyncConfig, TaskState
-from functory.queue.memory import MemoryConfigs
 from functory.queue.sqlite import SqliteQueue
 from functory.sinks.base import Delivery, Kind, NotNow
 from functory.store import cipher
 from functory.store.sqlite import SqliteStore, connect
 from functory.tasks import head
+from functory.testing.configs import MemoryConfigs
 from functory.testing.tasks import ACCOUNT, TaskNode, failed, ok, task_node
 
 CUTS = int(os.environ.get("CUTS", "500"))

@@ -18,10 +18,11 @@ from functory.control.app import create_app
 from functory.model import errors, ids
 from functory.model.invocation import Invocation, Outcome, Pending, Status
 from functory.model.task import AsyncConfig
-from functory.queue.memory import MemoryConfigs, MemoryQueue
+from functory.queue.memory import MemoryQueue
 from functory.sinks.base import Delivery, Kind, Undeliverable
 from functory.tasks.accept import Accepted, Submission
 from functory.tasks.service import TaskService
+from functory.testing.configs import MemoryConfigs
 
 TASKS = "/2023-03-30/functions/echo/async-tasks"
 OWN = "/functory/v1/functions/echo/tasks"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,12 @@ def test_every_module_says_what_it_is_for(path: Path) -> None:
     docstring = ast.get_docstring(_tree(path))
     assert docstring, f"{_name(path)} has no docstring"
     assert docstring.strip()[-1] in ".:`}│┘…)" or "\n" in docstring, f"the docstring of {_name(path)} is not a sentence"
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=_name)
+def test_the_map_at_the_head_of_a_room_names_only_files_that_are_there(path: Path) -> None:
+    named = set(re.findall(r"\b\w+\.(?:py|cjs)\b", ast.get_docstring(_tree(path)) or ""))
+    assert named <= {one.name for one in path.parent.rglob("*")}
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if path.name == "__init__.py"], ids=_name)

@@ -3,7 +3,7 @@
 A request goes down this list, its answer comes back up:
 
     server.py         listens, keeps time, stops gracefully
-    connection.py     one request at a time, bounded in size and time, over line.py: the bytes out, and the end
+    connection.py     one request at a time, over line.py: bytes out, the end; host.py: what it needs of its server
     head.py           one request head, checked once, remembered per connection
     incoming.py       where its body ends · body.py: in memory while small, in a file when large
        │

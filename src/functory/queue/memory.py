@@ -11,7 +11,7 @@ import msgspec
 
 from functory.clock import Clock
 from functory.model import errors
-from functory.model.task import EMPTY, ENDED, HELD, SOURCES, WAITING, AsyncConfig, TaskEvent, TaskState
+from functory.model.task import EMPTY, ENDED, HELD, SOURCES, WAITING, TaskEvent, TaskState
 from functory.queue import rules
 from functory.queue.base import (
     AGING_MS,
@@ -316,22 +316,3 @@ def _matches(row: Row, query: Query) -> bool:
 
 def _copy(row: Row) -> Row:
     return msgspec.structs.replace(row)
-
-
-class MemoryConfigs:
-    """`tasks.configs.StoredConfigs` for tests."""
-
-    def __init__(self) -> None:
-        self._configs: dict[tuple[str, str, str], AsyncConfig] = {}
-
-    async def put(self, config: AsyncConfig) -> None:
-        """Adds or replaces it."""
-        self._configs[config.account_id, config.function_name, config.qualifier] = config
-
-    async def delete(self, account_id: str, function_name: str, qualifier: str) -> None:
-        """Removes it; harmless if there is none."""
-        self._configs.pop((account_id, function_name, qualifier), None)
-
-    async def all(self) -> Sequence[AsyncConfig]:
-        """All of them."""
-        return list(self._configs.values())

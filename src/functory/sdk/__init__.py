@@ -13,6 +13,17 @@ are blocking; a client may be used by one thread at a time. From asynchronous co
     async with sdk.connect_async() as client:
         print(await client.submit("hello", b"later").result(wait_s=30))
         print(await asyncio.gather(*(client.submit("hello", one).result() for one in payloads)))
+
+How the folder is laid out:
+
+    client.py, async_client.py   what users hold; beside them a file per noun: its calls and their answers
+    wire.py                      a call before and after the wire; transport.py and async_transport.py carry it,
+                                 signer.py signs it, credentials.py finds the keys, errors.py is what can be raised
+    task_asks, _answers, _waits  what `tasks.py` and its asynchronous twin share; pages.py: lists, page by page
+    stack.py                     a deploy file, found and read (yaml_file.py, variables.py): functory_yaml.py,
+                                 serverless_yaml.py and project.py make the same wishes of it, units.py
+    steps.py                     wishes become steps that look, tell (differ.py) and are taken: deploy.py,
+                                 surroundings.py, sites.py, removal.py; package.py packs code
 """
 
 from functory.sdk.answers import Invoked

@@ -23,13 +23,14 @@ from functory.model.invocation import Invocation, Outcome, Pending, Status, reso
 from functory.model.task import ENDED, AsyncConfig, Task, TaskState
 from functory.queue.base import Queue
 from functory.queue.fair import Limits
-from functory.queue.memory import MemoryConfigs, MemoryQueue
+from functory.queue.memory import MemoryQueue
 from functory.sinks.base import Sink
 from functory.sinks.function import FunctionSink
 from functory.tasks.accept import Accepted, Submission
 from functory.tasks.configs import StoredConfigs
 from functory.tasks.service import TaskConfig, TaskService
 from functory.testing.clock import settle
+from functory.testing.configs import MemoryConfigs
 
 ACCOUNT = "1000000000000001"
 Behave = Callable[[Invocation], Outcome | Pending]

@@ -14,11 +14,11 @@ from functory.blob.memory import MemoryBlob
 from functory.model import errors
 from functory.model.invocation import Invocation, Outcome, Pending, Status
 from functory.model.task import ENDED, AsyncConfig, TaskState
-from functory.queue.memory import MemoryConfigs
 from functory.sinks.base import Delivery, NotNow, Undeliverable
 from functory.tasks.accept import Submission
 from functory.tasks.configs import StoredConfigs
 from functory.tasks.service import TaskService
+from functory.testing.configs import MemoryConfigs
 from functory.testing.simulation import laws
 from functory.testing.simulation.disk import Disk
 from functory.testing.simulation.faults import Broken, Faults
