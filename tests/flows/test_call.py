@@ -18,7 +18,7 @@ from functory.model.instance import Exit
 from functory.model.invocation import Invocation, Pending, Status
 from functory.runtimes import wire
 from functory.testing.edge import Edge, edge, make_function, read_answer, until
-from functory.testing.instances import Asked
+from functory.testing.instances import Asked, holding
 
 
 async def echo(asked: Asked) -> bytes:
@@ -279,13 +279,7 @@ async def _busy(node: Edge, count: int, inside: asyncio.Semaphore) -> list[async
 
 
 async def test_over_the_functions_limit_calls_wait_and_over_the_queue_they_are_429() -> None:
-    inside, go = asyncio.Semaphore(0), asyncio.Event()
-
-    async def hold(asked: Asked) -> bytes:
-        inside.release()
-        await go.wait()
-        return b""
-
+    inside, go, hold = holding()
     async with edge(hold, admit=AdmitConfig(function_concurrency=2, queue_max=1)) as node:
         running = await _busy(node, 2, inside)
         waiting = asyncio.create_task(node.call("echo"))
@@ -300,13 +294,7 @@ async def test_over_the_functions_limit_calls_wait_and_over_the_queue_they_are_4
 
 
 async def test_over_the_accounts_limit_calls_are_429() -> None:
-    inside, go = asyncio.Semaphore(0), asyncio.Event()
-
-    async def hold(asked: Asked) -> bytes:
-        inside.release()
-        await go.wait()
-        return b""
-
+    inside, go, hold = holding()
     async with edge(
         hold, make_function("echo"), make_function("other"), admit=AdmitConfig(account_concurrency=1)
     ) as node:
@@ -318,12 +306,7 @@ async def test_over_the_accounts_limit_calls_are_429() -> None:
 
 
 async def test_a_wait_that_is_too_long_is_429() -> None:
-    go = asyncio.Event()
-
-    async def hold(asked: Asked) -> bytes:
-        await go.wait()
-        return b""
-
+    _, go, hold = holding()
     async with edge(hold, admit=AdmitConfig(function_concurrency=1, queue_wait_s=0.05)) as node:
         first = asyncio.create_task(node.call("echo"))
         await node.spawner.spawned.wait()
@@ -333,13 +316,7 @@ async def test_a_wait_that_is_too_long_is_429() -> None:
 
 
 async def test_each_simultaneous_call_gets_an_instance_of_its_own_and_they_are_used_again() -> None:
-    inside, go = asyncio.Semaphore(0), asyncio.Event()
-
-    async def hold(asked: Asked) -> bytes:
-        inside.release()
-        await go.wait()
-        return b""
-
+    inside, go, hold = holding()
     async with edge(hold) as node:
         tasks = await _busy(node, 4, inside)
         assert len(node.spawner.made) == 4
@@ -350,13 +327,7 @@ async def test_each_simultaneous_call_gets_an_instance_of_its_own_and_they_are_u
 
 
 async def test_a_function_with_concurrency_packs_one_instance() -> None:
-    inside, go = asyncio.Semaphore(0), asyncio.Event()
-
-    async def hold(asked: Asked) -> bytes:
-        inside.release()
-        await go.wait()
-        return b""
-
+    inside, go, hold = holding()
     async with edge(hold, make_function(instance_concurrency=8)) as node:
         first = await _busy(node, 1, inside)
         rest = await _busy(node, 7, inside)
@@ -466,12 +437,7 @@ async def test_the_waist_can_be_awaited() -> None:
 
 
 async def test_an_invocation_that_waits_can_be_taken_out_of_the_line_and_never_runs() -> None:
-    go = asyncio.Event()
-
-    async def hold(asked: Asked) -> bytes:
-        await go.wait()
-        return b""
-
+    _, go, hold = holding()
     async with edge(hold, pools_config=PoolsConfig(instances_max=1)) as node:
 
         def ask(number: int) -> Pending:

@@ -25,7 +25,7 @@ from functory.node.surroundings import Surroundings
 from functory.store.memory import MemoryStore
 from functory.testing.clock import JumpingClock
 from functory.testing.edge import ACCOUNT, Answer, Edge, edge, make_function, until
-from functory.testing.instances import Asked
+from functory.testing.instances import Asked, holding
 
 SERVED_BY = "x-fc-invocation-service-version"
 ONE = make_function(version="1", handler="index.one")
@@ -89,16 +89,10 @@ async def test_a_disabled_function_is_not_called_whatever_the_qualifier_until_it
 
 
 async def test_aborting_ends_what_runs_and_tells_its_caller_why() -> None:
-    inside, never = asyncio.Event(), asyncio.Event()
-
-    async def hold(asked: Asked) -> bytes:
-        inside.set()
-        await never.wait()
-        return b""
-
+    inside, _, hold = holding()
     async with edge(hold) as node:
         running = asyncio.create_task(node.call("echo"))
-        await inside.wait()
+        await inside.acquire()
         node.pools.kill(ACCOUNT, "other", "not meant")
         node.pools.kill(ACCOUNT, "echo", "it was disabled")
         answer = await running
@@ -107,13 +101,7 @@ async def test_aborting_ends_what_runs_and_tells_its_caller_why() -> None:
 
 
 async def test_reserved_places_bound_a_function_and_are_taken_from_all_others() -> None:
-    inside, go = asyncio.Semaphore(0), asyncio.Event()
-
-    async def hold(asked: Asked) -> bytes:
-        inside.release()
-        await go.wait()
-        return b""
-
+    inside, go, hold = holding()
     echo_, other = make_function(), make_function("other", function_id="other-id")
     config = AdmitConfig(account_concurrency=3, function_concurrency=3, queue_max=0)
     async with edge(hold, echo_, other, admit=config) as node:
@@ -135,13 +123,7 @@ async def test_reserved_places_bound_a_function_and_are_taken_from_all_others() 
 
 
 async def test_raising_the_reserved_places_lets_those_who_wait_run() -> None:
-    inside, go = asyncio.Semaphore(0), asyncio.Event()
-
-    async def hold(asked: Asked) -> bytes:
-        inside.release()
-        await go.wait()
-        return b""
-
+    inside, go, hold = holding()
     function = make_function()
     async with edge(hold, function) as node:
         node.admit.reserve(ACCOUNT, function.function_id, 1)

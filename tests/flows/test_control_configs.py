@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -19,12 +18,10 @@ ARN = f"acs:fc:local:{kit.ACCOUNT}:functions/echo"
 
 
 @pytest.fixture
-async def control() -> AsyncIterator[kit.Control]:
-    made = kit.Control()
-    await made.store.start()
-    await made.create()
-    yield made
-    await made.client.aclose()
+async def control(control: kit.Control) -> kit.Control:
+    """With a function."""
+    await control.create()
+    return control
 
 
 async def test_reserved_concurrency_is_kept_answered_and_lifted(control: kit.Control) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -19,15 +18,6 @@ CONFIG = {
 MEANT = Custom(
     command=("python3", "app.py"), args=("--quiet",), port=8080, health=HealthCheck(path="/health", period_s=5)
 )
-
-
-@pytest.fixture
-async def control() -> AsyncIterator[kit.Control]:
-    """A control API in memory."""
-    made = kit.Control()
-    await made.store.start()
-    async with made.client:
-        yield made
 
 
 async def _create(control: kit.Control, **fields: Any) -> dict[str, Any]:

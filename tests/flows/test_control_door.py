@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from urllib.parse import urlencode
 
 import msgspec
@@ -20,14 +19,6 @@ from functory.model.account import AccessKey
 
 ALL = "/2023-03-30/functions"
 ECHO = f"{ALL}/echo"
-
-
-@pytest.fixture
-async def control() -> AsyncIterator[kit.Control]:
-    control = kit.Control()
-    await control.store.start()
-    async with control.client:
-        yield control
 
 
 async def test_without_a_signature_only_health_answers(control: kit.Control) -> None:

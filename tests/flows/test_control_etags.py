@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -52,13 +51,11 @@ THINGS = {
 
 
 @pytest.fixture
-async def control() -> AsyncIterator[kit.Control]:
-    made = kit.Control()
-    await made.store.start()
-    await made.create()
-    await made.call("POST", f"{ECHO}/versions")
-    yield made
-    await made.client.aclose()
+async def control(control: kit.Control) -> kit.Control:
+    """With a function that has a version."""
+    await control.create()
+    await control.call("POST", f"{ECHO}/versions")
+    return control
 
 
 async def make(control: kit.Control, thing: Thing) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,14 +13,6 @@ from functory.control.fc import inputs
 
 ALL = "/2023-03-30/functions"
 ECHO = f"{ALL}/echo"
-
-
-@pytest.fixture
-async def control() -> AsyncIterator[kit.Control]:
-    control = kit.Control()
-    await control.store.start()
-    async with control.client:
-        yield control
 
 
 REFUSED: list[tuple[str, object, str]] = [

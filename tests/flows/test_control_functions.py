@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -18,14 +17,6 @@ from functory.model.instance import InstanceState, InstanceView
 
 ALL = "/2023-03-30/functions"
 ECHO = f"{ALL}/echo"
-
-
-@pytest.fixture
-async def control() -> AsyncIterator[kit.Control]:
-    control = kit.Control()
-    await control.store.start()
-    async with control.client:
-        yield control
 
 
 async def test_a_created_function_is_answered_stored_and_told_before_the_answer(control: kit.Control) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
@@ -23,13 +22,11 @@ KEYS, ACCOUNTS, AUDIT = "/functory/v1/keys", "/functory/v1/accounts", "/functory
 
 
 @pytest.fixture
-async def control() -> AsyncIterator[kit.Control]:
-    made = kit.Control()
-    await made.store.start()
+async def control(control: kit.Control) -> kit.Control:
+    """With the keys stored, too."""
     for key in kit.KEYS.values():
-        await made.store.keys.put(key)
-    yield made
-    await made.client.aclose()
+        await control.store.keys.put(key)
+    return control
 
 
 async def stored(control: kit.Control, access_key_id: str) -> AccessKey | None:

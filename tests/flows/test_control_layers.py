@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
@@ -19,14 +18,6 @@ BODY: dict[str, Any] = {
     "description": "tools",
     "license": "MIT",
 }
-
-
-@pytest.fixture
-async def control() -> AsyncIterator[kit.Control]:
-    made = kit.Control()
-    await made.store.start()
-    yield made
-    await made.client.aclose()
 
 
 def arn(name: str, number: int) -> str:

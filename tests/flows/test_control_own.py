@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -59,14 +58,6 @@ def printed(n: int, text: bytes) -> LogLines:
     return LogLines(
         request_id=request_id(n), function_name="echo", at_ms=1_705_475_003_000 + n, text=text, account_id=kit.ACCOUNT
     )
-
-
-@pytest.fixture
-async def control() -> AsyncIterator[kit.Control]:
-    control = kit.Control()
-    await control.store.start()
-    async with control.client:
-        yield control
 
 
 async def test_health_tells_the_version_and_how_strong_the_isolation_is(control: kit.Control) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,14 +13,6 @@ from functory.model.account import AccessKey
 ROLES = "/functory/v1/roles"
 FUNCTIONS = "/2023-03-30/functions"
 ARN = f"acs:ram::{kit.ACCOUNT}:role/orders"
-
-
-@pytest.fixture
-async def control() -> AsyncIterator[kit.Control]:
-    made = kit.Control()
-    await made.store.start()
-    yield made
-    await made.client.aclose()
 
 
 async def make(control: kit.Control, **fields: Any) -> dict[str, Any]:

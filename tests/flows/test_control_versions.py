@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -17,12 +16,10 @@ VERSIONS, ALIASES = f"{ECHO}/versions", f"{ECHO}/aliases"
 
 
 @pytest.fixture
-async def control() -> AsyncIterator[kit.Control]:
-    made = kit.Control()
-    await made.store.start()
-    await made.create()
-    yield made
-    await made.client.aclose()
+async def control(control: kit.Control) -> kit.Control:
+    """With a function."""
+    await control.create()
+    return control
 
 
 async def publish(control: kit.Control, description: str) -> httpx.Response:

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from functory.testing.edge import edge, read_answer
-from functory.testing.instances import Asked
+from functory.testing.instances import Asked, holding
 
 POST = b"POST /2023-03-30/functions/echo/invocations HTTP/1.1\r\n"
 
@@ -188,17 +188,11 @@ async def test_a_large_body_for_the_application_passes_through_a_file() -> None:
 
 
 async def test_stopping_lets_a_running_call_answer_and_closes_idle_connections() -> None:
-    inside, go = asyncio.Event(), asyncio.Event()
-
-    async def hold(asked: Asked) -> bytes:
-        inside.set()
-        await go.wait()
-        return b"done"
-
+    inside, go, hold = holding(b"done")
     async with edge(hold) as node:
         idle_reader, idle_writer = await node.connect()
         call = asyncio.create_task(node.call("echo"))
-        await inside.wait()
+        await inside.acquire()
         stopping = asyncio.create_task(node.gateway.stop())
         assert await idle_reader.read() == b""
         go.set()

@@ -237,3 +237,15 @@ class MemorySpawner:
         for instance in self.made:
             if instance.spec.instance_id == instance_id:
                 instance.end(Exit(instance_id=instance_id, signal=9, killed=True))
+
+
+def holding(answer: bytes = b"") -> tuple[asyncio.Semaphore, asyncio.Event, Handler]:
+    """A function that waits: released once for each request that has arrived, the event that lets all answer, it."""
+    inside, go = asyncio.Semaphore(0), asyncio.Event()
+
+    async def hold(_: Asked) -> bytes:
+        inside.release()
+        await go.wait()
+        return answer
+
+    return inside, go, hold
