@@ -2,7 +2,7 @@
 
     door.py ─→ app.py ─→ call.py ─→ a room ─→ the store ─→ the node is told ─→ answer
 
-door.py        every request passes it once: signature, body, limits, ids; on the way out the audit event
+door.py        every request passes it once: signature, body (bodies.py), ids; on the way out the audit event
 app.py         all routes, and the errors for what has none
 call.py        a request as a handler sees it, typed; how a handler becomes a route with its scope
 fc/            the official API, a file per noun (a room) · functory/: what the official one lacks

@@ -10,13 +10,13 @@ The signature is checked before the body is read, so that only holders of a key 
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from functory.control import bodies
 from functory.control.call import Identity
 from functory.control.fc import operations
 from functory.control.parts import ControlParts
@@ -142,17 +142,7 @@ async def _read_body(receive: Receive, headers: list[tuple[bytes, bytes]], limit
     for name, value in headers:
         if name == b"content-length" and value.isdigit() and int(value[:20]) > limit:
             raise _too_large(limit)
-    body = io.BytesIO()  # grows in place and gives its bytes away uncopied: joining 70 MB would stop the loop
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise errors.RequestError("the client went away before the body was complete")
-        piece: bytes = message.get("body", b"")
-        if body.tell() + len(piece) > limit:
-            raise _too_large(limit)
-        body.write(piece)
-        if not message.get("more_body", False):
-            return body.getvalue()
+    return await bodies.read(receive, limit, _too_large(limit))
 
 
 def _too_large(limit: int) -> errors.EntityTooLarge:

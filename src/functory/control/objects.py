@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-import io
 import re
 from collections.abc import Callable
 from xml.sax.saxutils import escape
@@ -16,6 +15,7 @@ from xml.sax.saxutils import escape
 import fastcrc
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from functory.control import bodies
 from functory.control.uploads import BUCKET, Uploads
 from functory.model import errors
 from functory.web import problems
@@ -57,7 +57,8 @@ class ObjectDoor:
         if scope["query_string"]:
             raise errors.InvalidArgument("a query is not served here")
         key = uploads.check(ObjectRequest("PUT", BUCKET, scope["raw_path"], headers))
-        data = await _read(receive, uploads.object_max_bytes)
+        limit = uploads.object_max_bytes
+        data = await bodies.read(receive, limit, errors.EntityTooLarge(f"the object is larger than {limit} bytes"))
         md5, crc = await asyncio.to_thread(_digests, data)
         if headers.get("content-md5", "") not in ("", base64.b64encode(md5).decode()):
             raise errors.InvalidArgument("Content-MD5 is not that of the body that arrived")
@@ -67,20 +68,6 @@ class ObjectDoor:
 
 def _is_ours(scope: Scope) -> bool:
     return any(name == b"host" and _HOST.fullmatch(value.lower()) for name, value in scope["headers"])
-
-
-async def _read(receive: Receive, limit: int) -> bytes:
-    body = io.BytesIO()
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise errors.RequestError("the client went away before the body was complete")
-        piece: bytes = message.get("body", b"")
-        if body.tell() + len(piece) > limit:
-            raise errors.EntityTooLarge(f"the object is larger than {limit} bytes")
-        body.write(piece)
-        if not message.get("more_body", False):
-            return body.getvalue()
 
 
 def _digests(data: bytes) -> tuple[bytes, int]:
