@@ -11,7 +11,7 @@ import click
 import msgspec
 from rich.text import Text
 
-from functory.cli import screen, words
+from functory.cli import payloads, screen, words
 from functory.cli.command import Command, connected
 from functory.cli.failures import Exit, Failed
 from functory.sdk import Client, Invoked, SdkError
@@ -34,11 +34,7 @@ RECORD_WAIT_S = 1.0
     ),
 )
 @click.argument("name")
-@click.argument("stdin", metavar="[-]", type=click.Choice(["-"]), required=False)
-@click.option("-e", "--event", metavar="TEXT", help="Send this text.")
-@click.option(
-    "-f", "--file", type=click.Path(path_type=Path, allow_dash=True), help="Send a file's content; - = input."
-)
+@payloads.sent
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the answer to a file.")
 @click.option("--qualifier", metavar="NAME", default="", help="Version or alias. Default: LATEST.")
 @click.option("--tail", is_flag=True, help="Also show the end of its log.")
@@ -62,7 +58,7 @@ def invoke(
     The answer goes to standard output byte for byte; what the call took and cost goes to standard
     error. If the function itself fails, the exit code is 1.
     """
-    payload = read_payload(stdin, event, file)
+    payload = payloads.read(stdin, event, file)
     if later:
         if tail or output is not None:
             raise click.UsageError("--async waits for no answer: there is nothing for --tail and --output")
@@ -126,22 +122,6 @@ def stack_lines(stack: Any) -> list[str]:
             text = _CODE_FOLDER.sub("/code/", str(piece).rstrip())
             lines += [("  " if depth else "") + line for line in text.splitlines()]
     return lines
-
-
-def read_payload(stdin: str | None, event: str | None, file: Path | None) -> bytes:
-    """The payload that options and arguments name; nothing if they name none."""
-    if sum(given is not None for given in (stdin, event, file)) > 1:
-        raise click.UsageError("give the payload once: with -e, with -f, or on standard input with -")
-    if event is not None:
-        return event.encode("utf-8", "surrogateescape")
-    if stdin is not None or file == Path("-"):
-        return sys.stdin.buffer.read()
-    if file is None:
-        return b""
-    try:
-        return file.read_bytes()
-    except OSError as failure:
-        raise click.UsageError(f"{file} cannot be read: {failure.strerror}") from failure
 
 
 def _hand_over(answer: Invoked, output: Path | None) -> None:

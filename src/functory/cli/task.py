@@ -8,10 +8,9 @@ import click
 import msgspec
 from rich.text import Text
 
-from functory.cli import screen, task_again, task_tables
+from functory.cli import payloads, screen, task_again, task_tables
 from functory.cli.command import Command, Commands, connected, reading
 from functory.cli.follow import EVERY_S
-from functory.cli.invoke import read_payload
 from functory.cli.task_watch import watch
 from functory.sdk import Client
 
@@ -48,11 +47,7 @@ def task() -> None:
     ),
 )
 @click.argument("name")
-@click.argument("stdin", metavar="[-]", type=click.Choice(["-"]), required=False)
-@click.option("-e", "--event", metavar="TEXT", help="Send this text.")
-@click.option(
-    "-f", "--file", type=click.Path(path_type=Path, allow_dash=True), help="Send a file's content; - = input."
-)
+@payloads.sent
 @click.option("--id", "task_id", metavar="ID", default="", help="The task's id; a second one of it is refused.")
 @click.option("--delay", type=click.FloatRange(0, 3600), default=0, help="Start it so many seconds later.")
 @click.option("--priority", type=click.IntRange(0, 9), help="0 goes first, 9 last. Default: 5.")
@@ -74,7 +69,7 @@ def submit(
     as_json: bool,
 ) -> None:
     """Hand a task over. Its id goes to standard output once it is durable."""
-    payload = read_payload(stdin, event, file)
+    payload = payloads.read(stdin, event, file)
     accepted = client.submit(name, payload, task_id=task_id, delay_s=delay, priority=priority, qualifier=qualifier)
     task_again.tell_accepted(client, accepted, wait=wait, as_json=as_json)
 

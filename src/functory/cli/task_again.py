@@ -11,10 +11,9 @@ import click
 import msgspec
 from rich.text import Text
 
-from functory.cli import screen, task_tables, words
+from functory.cli import payloads, screen, task_tables, words
 from functory.cli.command import Command, connected, reading
 from functory.cli.failures import Exit, Failed
-from functory.cli.invoke import read_payload
 from functory.sdk import Client, SdkError, Submitted
 from functory.sdk.task_asks import Edit
 
@@ -198,7 +197,7 @@ def secret(client: Client) -> None:
 def _edit(event: str | None, file: Path | None, merge: str | None) -> Edit:
     given = event is not None or file is not None
     if merge is None:
-        return Edit(payload=read_payload(None, event, file)) if given else Edit()
+        return Edit(payload=payloads.read(None, event, file)) if given else Edit()
     if given:
         raise click.UsageError("--merge edits the payload that -e and -f replace: give one of them")
     try:

@@ -21,7 +21,6 @@ MAX_TEXT = 1024
 MAX_EPOCH = 2**53
 """Epochs stay exact in every JSON reader."""
 PLACES_PER_MINUTE = 60 << 31
-MINUTES_PER_DAY = 1440
 END = (1 << 63) - 1
 """A place after every request."""
 
