@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,50 @@ class NodeProcess:
     def credentials(self) -> Credentials:
         """The keys it wrote."""
         return credentials.read(self.data / credentials.FILE_NAME)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What tells a client of ours, by the environment, where it is and how to sign."""
+        keys = self.credentials
+        return {
+            "FUNCTORY_ENDPOINT": self.endpoint,
+            "FUNCTORY_ACCESS_KEY_ID": keys.access_key_id,
+            "FUNCTORY_ACCESS_KEY_SECRET": keys.access_key_secret,
+        }
+
+    @property
+    def cloud_environment(self) -> dict[str, str]:
+        """The whole environment of a program for the cloud: it has to be told where the node is and how to sign."""
+        environment = clean_environment() | {
+            "ENDPOINT": self.endpoint.removeprefix("http://"),
+            "ACCESS_KEY_ID": self.credentials.access_key_id,
+            "ACCESS_KEY_SECRET": self.credentials.access_key_secret,
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+        environment.pop("PYTHONPATH", None)
+        return environment
+
+    def cli(
+        self,
+        *arguments: str,
+        code: int = 0,
+        cwd: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        timeout_s: float = 60,
+    ) -> subprocess.CompletedProcess[str]:
+        """`functory …`, by default beside the data folder, where its keys are found; it must end with `code`."""
+        done = subprocess.run(
+            [sys.executable, "-m", "functory", *arguments],
+            capture_output=True,
+            text=True,
+            cwd=cwd or self.folder,
+            env=clean_environment() | dict(environ or {}),
+            timeout=timeout_s,
+            check=False,
+        )
+        assert done.returncode == code, f"{arguments}: {done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done
 
     def stop(self) -> int:
         """Asks it to end; its exit code. It fails the test if that takes too long."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from e2e.node_process import NodeProcess, clean_environment
+from e2e.node_process import NodeProcess
 from flows.test_control_domains import certificate
 
 pytestmark = pytest.mark.server
@@ -35,20 +35,7 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(node: NodeProcess, code: Path) -> Iterator[Run]:
     """Runs `functory …` with the node's keys; the function is there."""
-    keys = node.credentials
-    environ = clean_environment() | {
-        "FUNCTORY_ENDPOINT": node.endpoint,
-        "FUNCTORY_ACCESS_KEY_ID": keys.access_key_id,
-        "FUNCTORY_ACCESS_KEY_SECRET": keys.access_key_secret,
-    }
-
-    def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "functory", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=60, check=False)
-        assert done.returncode == code, f"{arguments}: {done.stdout}{done.stderr}"
-        assert "Traceback" not in done.stderr
-        return done
-
+    run = partial(node.cli, cwd=Path.cwd(), environ=node.environment)
     run("deploy", str(code))
     yield run
     run("rm", NAME, "-y")

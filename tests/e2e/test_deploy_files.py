@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from e2e.node_process import NodeProcess, clean_environment
+from e2e.node_process import NodeProcess
 from functory.sdk import Client
 
 pytestmark = pytest.mark.server
@@ -91,21 +90,7 @@ def folder(node: NodeProcess, tmp_path: Path) -> Path:
 @pytest.fixture
 def run(node: NodeProcess) -> Run:
     """`functory …` with the node's keys."""
-    keys = node.credentials
-    environ = clean_environment() | {
-        "FUNCTORY_ENDPOINT": node.endpoint,
-        "FUNCTORY_ACCESS_KEY_ID": keys.access_key_id,
-        "FUNCTORY_ACCESS_KEY_SECRET": keys.access_key_secret,
-    }
-
-    def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "functory", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, env=environ, timeout=60, check=False)
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        return done
-
-    return run
+    return lambda *arguments, **how: node.cli(*arguments, cwd=Path.cwd(), environ=node.environment, **how)
 
 
 def planned(run: Run, source: str, *more: str) -> dict[str, str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import httpx
 import pytest
 
 from contracts import go_program
-from e2e.node_process import NodeProcess, clean_environment
+from e2e.node_process import NodeProcess
 from functory.sdk import Client
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
@@ -26,17 +24,7 @@ Run = Callable[..., str]
 @pytest.fixture
 def run(node: NodeProcess) -> Run:
     """`functory …` beside the node's data; its standard output."""
-
-    def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "functory", *arguments]
-        environ = clean_environment()
-        done = subprocess.run(
-            command, capture_output=True, text=True, cwd=node.folder, env=environ, timeout=250, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    return run
+    return lambda *arguments: node.cli(*arguments, timeout_s=250).stdout
 
 
 @pytest.fixture

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 import threading
 import time
 import zipfile
@@ -15,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from e2e.node_process import NodeProcess, clean_environment
+from e2e.node_process import NodeProcess
 from functory.sdk import ApiError, Client, Credentials
 
 pytestmark = pytest.mark.server
@@ -200,22 +198,13 @@ def test_accounts_do_not_see_each_other(node: NodeProcess, client: Client) -> No
     client.functions.delete("private")
 
 
-def run(node: NodeProcess, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "functory", *arguments],
-        capture_output=True, text=True, cwd=node.folder, env=clean_environment(), timeout=30, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 def test_keys_are_made_listed_and_switched_off_at_the_command_line(node: NodeProcess, client: Client) -> None:
     make(client, "guarded", answering("in"))
-    made = json.loads(run(node, "keys", "new", "deploy", "--label", "ci", "--json"))
+    made = json.loads(node.cli("keys", "new", "deploy", "--label", "ci", "--json").stdout)
     mine = Credentials(
         endpoint=node.endpoint, access_key_id=made["accessKeyId"], access_key_secret=made["accessKeySecret"]
     )
-    assert "ci" in run(node, "keys", "ls")
+    assert "ci" in node.cli("keys", "ls").stdout
     with Client(mine) as ci:
         assert ci.invoke("guarded").payload == b"in"
         token = ci.create_token(["guarded"]).token
@@ -225,7 +214,7 @@ def test_keys_are_made_listed_and_switched_off_at_the_command_line(node: NodePro
         with pytest.raises(ApiError) as caught:
             ci.keys.list()
         assert caught.value.code == "AccessDenied"
-        run(node, "keys", "off", made["accessKeyId"])
+        node.cli("keys", "off", made["accessKeyId"])
         for attempt in (
             lambda: ci.invoke("guarded"),
             lambda: client._transport.call("Invoke", "POST", path, headers=bearer, signed=False),
@@ -233,12 +222,12 @@ def test_keys_are_made_listed_and_switched_off_at_the_command_line(node: NodePro
             with pytest.raises(ApiError) as caught:
                 attempt()
             assert caught.value.status == 403, "a key that is off takes its tokens along"
-        new = json.loads(run(node, "keys", "rotate", made["accessKeyId"], "--json"))
+        new = json.loads(node.cli("keys", "rotate", made["accessKeyId"], "--json").stdout)
         assert (new["scope"], new["label"]) == ("deploy", "ci")
-        run(node, "keys", "rm", made["accessKeyId"])
-        run(node, "keys", "rm", new["accessKeyId"])
+        node.cli("keys", "rm", made["accessKeyId"])
+        node.cli("keys", "rm", new["accessKeyId"])
     until = time.monotonic() + PATIENCE_S
-    while "DeleteKey" not in (shown := run(node, "audit", "-n", "5")) and "DELETE /functory/v1/keys" not in shown:
+    while "DeleteKey" not in (shown := node.cli("audit", "-n", "5").stdout) and "DELETE /functory/v1/keys" not in shown:
         assert time.monotonic() < until, shown
     client.functions.delete("guarded")
 
@@ -247,7 +236,7 @@ def test_rotating_the_first_key_hands_the_new_one_to_this_machines_clients(tmp_p
     own = NodeProcess(tmp_path)
     own.start()
     first = own.credentials
-    run(own, "keys", "rotate", first.access_key_id, "--now")
+    own.cli("keys", "rotate", first.access_key_id, "--now")
     second = own.credentials
     assert second.access_key_id != first.access_key_id
     with Client(second) as client:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from e2e.node_process import NodeProcess, clean_environment
+from e2e.node_process import NodeProcess
 from e2e.test_containment import WITH_GROUPS, House, _house, message_of, roots_node
 from functory.sdk import Client
 from functory.sdk.requests import Request
@@ -193,7 +193,7 @@ def test_a_statement_has_calls_and_standing_each_once_over_stop_and_kill() -> No
                 assert 0 < standing.instance_ms <= 2 * (stood_ms + 20_000)
                 # 512 MB at 0.15 CU per GB and second, processors idle: 1.5 nano-USD per instance and millisecond.
                 assert standing.cost_nano_usd == pytest.approx(standing.instance_ms * 1.5, abs=1)
-                assert b"kept ready" in run_cli(node, "cost")
+                assert "kept ready" in node.cli("cost").stdout
             node.process.kill()
             node._end()
             node = started(folder)
@@ -219,8 +219,3 @@ def put_provision(client: Client, name: str, target: int) -> None:
     while json.loads(transport.call("GetProvisionConfig", "GET", path).body)["current"] < target:
         assert time.monotonic() < until
         time.sleep(0.02)
-
-
-def run_cli(node: NodeProcess, *arguments: str) -> bytes:
-    command = [sys.executable, "-m", "functory", *arguments]
-    return subprocess.run(command, cwd=node.folder, env=clean_environment(), capture_output=True, check=True).stdout

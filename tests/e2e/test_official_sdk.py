@@ -17,25 +17,13 @@ from pathlib import Path
 import pytest
 
 from contracts import go_program
-from e2e.node_process import NodeProcess, clean_environment
+from e2e.node_process import NodeProcess
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(300)]
 
 HERE = Path(__file__).parent / "sdk"
 INSTALL_TIMEOUT_S = 240
 STEP_TIMEOUT_S = 120
-
-
-def _environment_of(node: NodeProcess) -> dict[str, str]:
-    """Where the node is and how to sign: all that a program for the cloud has to be told."""
-    environment = clean_environment() | {
-        "ENDPOINT": node.endpoint.removeprefix("http://"),
-        "ACCESS_KEY_ID": node.credentials.access_key_id,
-        "ACCESS_KEY_SECRET": node.credentials.access_key_secret,
-        "NO_PROXY": "127.0.0.1,localhost",
-    }
-    environment.pop("PYTHONPATH", None)
-    return environment
 
 
 @pytest.fixture(scope="session")
@@ -66,7 +54,7 @@ def test_the_official_sdk_works_with_only_endpoint_and_keys_changed(
 ) -> None:
     done = subprocess.run(
         [str(sdk_python), str(HERE / "official.py"), step],
-        env=_environment_of(node),
+        env=node.cloud_environment,
         cwd=os.fspath(HERE),
         capture_output=True,
         text=True,
@@ -78,7 +66,7 @@ def test_the_official_sdk_works_with_only_endpoint_and_keys_changed(
 def test_the_official_sdk_sees_every_field_and_filter_of_tasks(node: NodeProcess, sdk_python: Path) -> None:
     done = subprocess.run(
         [str(sdk_python), str(HERE / "tasks.py")],
-        env=_environment_of(node),
+        env=node.cloud_environment,
         cwd=os.fspath(HERE),
         capture_output=True,
         text=True,
@@ -96,7 +84,7 @@ def _zip(code: str) -> str:
 
 @pytest.mark.parametrize("script", ["official.mjs", "more.mjs"])
 def test_the_official_node_sdk_works_likewise(node: NodeProcess, sdk_node: Path, script: str) -> None:
-    environment = _environment_of(node) | {
+    environment = node.cloud_environment | {
         "SDK_HOME": str(sdk_node),
         "ECHO_ZIP": _zip("def handler(event, context):\n    return event\n"),
         "OTHER_ZIP": _zip("def handler(event, context):\n    return b'other'\n"),
@@ -116,6 +104,6 @@ def test_the_official_go_sdk_works_likewise(node: NodeProcess, tmp_path: Path) -
     program = tmp_path / "official"
     program.write_bytes(go_program.build(HERE / "go"))
     program.chmod(0o755)
-    environment = _environment_of(node) | {"ECHO_ZIP": _zip("def handler(event, context):\n    return event\n")}
+    environment = node.cloud_environment | {"ECHO_ZIP": _zip("def handler(event, context):\n    return event\n")}
     done = subprocess.run([str(program)], env=environment, capture_output=True, text=True, timeout=STEP_TIMEOUT_S)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"

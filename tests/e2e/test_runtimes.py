@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import shutil
-import subprocess
-import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -16,7 +14,7 @@ import httpx
 import pytest
 
 from contracts import go_program
-from e2e.node_process import NodeProcess, clean_environment
+from e2e.node_process import NodeProcess
 from functory.sdk import ApiError, Client
 from functory.sdk.answers import Invoked
 
@@ -29,15 +27,6 @@ SUBJECTS = Path(__file__).resolve().parents[1] / "contracts" / "subjects"
 def _need(program: str) -> None:
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not on this machine")
-
-
-def _cli(node: NodeProcess, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "functory", *arguments]
-    done = subprocess.run(
-        command, capture_output=True, cwd=node.folder, env=clean_environment(), timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return done
 
 
 def _zip(**files: bytes) -> bytes:
@@ -77,21 +66,21 @@ def _message(answer: Invoked) -> str:
 
 def test_the_node_example_greets(node: NodeProcess, client: Client) -> None:
     _need("node")
-    assert b"created" in _cli(node, "deploy", str(EXAMPLES / "hello-node")).stderr
-    answer = _cli(node, "invoke", "hello-node", "-e", "Ada", "--tail")
-    assert answer.stdout == b"Hello, Ada!"
-    assert b"greeting Ada" in answer.stderr
+    assert "created" in node.cli("deploy", str(EXAMPLES / "hello-node")).stderr
+    answer = node.cli("invoke", "hello-node", "-e", "Ada", "--tail")
+    assert answer.stdout == "Hello, Ada!"
+    assert "greeting Ada" in answer.stderr
     record = client.requests.get(next(client.requests.list(function="hello-node")).request_id, wait_s=5)
     assert record.status == "ok"
     assert record.memory_peak_bytes > 4 << 20, "the memory of Node itself, as the kernel says"
 
 
 def test_the_custom_example_greets(node: NodeProcess, client: Client) -> None:
-    _cli(node, "deploy", str(EXAMPLES / "hello-custom"))
-    assert _cli(node, "invoke", "hello-custom", "-e", "Ada", "--tail").stdout == b"Hello, Ada!"
+    node.cli("deploy", str(EXAMPLES / "hello-custom"))
+    assert node.cli("invoke", "hello-custom", "-e", "Ada", "--tail").stdout == "Hello, Ada!"
     record = client.requests.get(next(client.requests.list(function="hello-custom")).request_id, wait_s=5)
     assert record.memory_peak_bytes > 8 << 20, "the memory of the program, not of who supervises it"
-    assert b"unchanged" in _cli(node, "deploy", str(EXAMPLES / "hello-custom")).stderr
+    assert "unchanged" in node.cli("deploy", str(EXAMPLES / "hello-custom")).stderr
 
 
 def test_the_go_example_greets(node: NodeProcess, tmp_path: Path) -> None:
@@ -99,19 +88,19 @@ def test_the_go_example_greets(node: NodeProcess, tmp_path: Path) -> None:
     folder = shutil.copytree(EXAMPLES / "hello-go", tmp_path / "hello-go")
     (folder / "main").write_bytes(program)
     (folder / "main").chmod(0o755)
-    _cli(node, "deploy", str(folder))
-    answer = _cli(node, "invoke", "hello-go", "-e", "Ada", "--tail")
-    assert answer.stdout == b'"Hello, Ada!"'
-    assert b"greeting Ada" in answer.stderr
+    node.cli("deploy", str(folder))
+    answer = node.cli("invoke", "hello-go", "-e", "Ada", "--tail")
+    assert answer.stdout == '"Hello, Ada!"'
+    assert "greeting Ada" in answer.stderr
 
 
 @pytest.mark.parametrize("runtime", ["nodejs20", "custom"])
 def test_what_new_makes_echoes(node: NodeProcess, runtime: str) -> None:
     _need("node" if runtime.startswith("node") else "python3")
     name = f"new-{runtime}"
-    _cli(node, "new", name, "--runtime", runtime)
-    _cli(node, "deploy", name)
-    assert _cli(node, "invoke", name, "-e", "hi there").stdout == b"hi there"
+    node.cli("new", name, "--runtime", runtime)
+    node.cli("deploy", name)
+    assert node.cli("invoke", name, "-e", "hi there").stdout == "hi there"
 
 
 # --- failures and their names -----------------------------------------------------------------------------------------

@@ -449,15 +449,6 @@ def test_a_disabled_function_takes_no_tasks_and_those_it_has_wait(client: Client
     assert task.result(PATIENCE_S) == b"patience"
 
 
-def run(node: NodeProcess, *arguments: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "functory", *arguments],
-        capture_output=True, text=True, cwd=node.folder, env=clean_environment(), timeout=30, check=False,
-    )  # fmt: skip
-    assert done.returncode == code, done.stderr
-    return done.stdout
-
-
 def test_the_command_line_hands_over_follows_and_runs_again(node: NodeProcess, client: Client) -> None:
     make(
         client,
@@ -465,29 +456,29 @@ def test_the_command_line_hands_over_follows_and_runs_again(node: NodeProcess, c
         "def handler(event, context):\n    if event == b'bad':\n        raise ValueError('no')\n    return event\n",
     )
     configure(client, "desk", maxAsyncRetryAttempts=0)
-    assert run(node, "task", "submit", "desk", "-e", "hi", "--wait") == "hi"
-    assert run(node, "task", "submit", "desk", "-e", "bad", "--id", "t1").strip() == "t1"
+    assert node.cli("task", "submit", "desk", "-e", "hi", "--wait").stdout == "hi"
+    assert node.cli("task", "submit", "desk", "-e", "bad", "--id", "t1").stdout.strip() == "t1"
     client.tasks.wait("desk", "t1", PATIENCE_S)
-    by_invoke = run(node, "invoke", "desk", "--async", "-e", "x").strip()
+    by_invoke = node.cli("invoke", "desk", "--async", "-e", "x").stdout.strip()
     assert client.tasks.wait("desk", by_invoke, PATIENCE_S).succeeded
-    assert "t1" in run(node, "task", "ls", "desk", "--status", "failed")
-    assert run(node, "task", "ls", "--summary", "desk").split() == [
+    assert "t1" in node.cli("task", "ls", "desk", "--status", "failed").stdout
+    assert node.cli("task", "ls", "--summary", "desk").stdout.split() == [
         *("FUNCTION", "ENQUEUED", "RUNNING", "SUCCEEDED", "FAILED", "ALL"),
         *("desk", "·", "·", "2", "1", "3"),
     ]
-    shown = run(node, "task", "show", "desk", "t1")
+    shown = node.cli("task", "show", "desk", "t1").stdout
     for word in ("t1", "Failed", "Enqueued", "ValueError"):
         assert word in shown
-    assert run(node, "task", "rerun", "desk", "t1", "-e", "fine", "--wait") == "fine"
-    assert len(json.loads(run(node, "task", "rerun", "desk", "--all", "--json"))) == 1
-    run(node, "task", "submit", "desk", "--id", "t2", "--delay", "600")
-    assert "Delayed" in run(node, "task", "why", "desk", "t2")
-    run(node, "task", "stop", "desk", "t2")
-    assert json.loads(run(node, "task", "show", "desk", "t2", "--json"))["status"] == "Stopped"
-    run(node, "task", "show", "desk", "t3", code=3)
-    run(node, "task", "rerun", "desk", code=2)
-    json.loads(run(node, "task", "dead", "--json"))
-    assert run(node, "task", "secret").strip() == client.tasks.delivery_secret()
+    assert node.cli("task", "rerun", "desk", "t1", "-e", "fine", "--wait").stdout == "fine"
+    assert len(json.loads(node.cli("task", "rerun", "desk", "--all", "--json").stdout)) == 1
+    node.cli("task", "submit", "desk", "--id", "t2", "--delay", "600")
+    assert "Delayed" in node.cli("task", "why", "desk", "t2").stdout
+    node.cli("task", "stop", "desk", "t2")
+    assert json.loads(node.cli("task", "show", "desk", "t2", "--json").stdout)["status"] == "Stopped"
+    node.cli("task", "show", "desk", "t3", code=3)
+    node.cli("task", "rerun", "desk", code=2)
+    json.loads(node.cli("task", "dead", "--json").stdout)
+    assert node.cli("task", "secret").stdout.strip() == client.tasks.delivery_secret()
 
 
 def test_tail_prints_what_comes_while_it_comes(node: NodeProcess, client: Client) -> None:

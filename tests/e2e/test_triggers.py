@@ -6,7 +6,6 @@ import base64
 import json
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from e2e.node_process import NodeProcess, clean_environment
+from e2e.node_process import NodeProcess
 from flows.test_control_domains import certificate, free_port, trusting
 from functory.sdk import ApiError, Client
 
@@ -45,16 +44,7 @@ def deploy(node: NodeProcess, root: Path) -> Deploy:
     """`functory deploy …`, answers what it said."""
 
     def deploy(*arguments: str, **environ: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "functory", "deploy", *arguments],
-            capture_output=True,
-            text=True,
-            cwd=node.folder,
-            env=clean_environment() | environ,
-            timeout=60,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stderr
+        return node.cli("deploy", *arguments, environ=environ).stderr
 
     return deploy
 
@@ -171,11 +161,7 @@ def test_the_command_line_shows_triggers_and_removes_them_with_their_function(
     node: NodeProcess, client: Client, deploy: Deploy, root: Path
 ) -> None:
     def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "functory", *arguments]
-        done = subprocess.run(
-            command, capture_output=True, text=True, cwd=node.folder, env=clean_environment(), timeout=60
-        )
-        assert done.returncode == 0, done.stderr
+        done = node.cli(*arguments)
         return done.stdout + done.stderr
 
     deploy(str(root / "examples/clock"))
@@ -295,13 +281,8 @@ def test_the_official_sdk_manages_triggers_and_domains(
     sdk_python: Path,
     root: Path,
 ) -> None:
-    environment = clean_environment() | {
-        "ENDPOINT": node.endpoint.removeprefix("http://"),
-        "ACCESS_KEY_ID": node.credentials.access_key_id,
-        "ACCESS_KEY_SECRET": node.credentials.access_key_secret,
-        "NO_PROXY": "127.0.0.1,localhost",
-    }
-    environment.pop("PYTHONPATH", None)
     script = root / "tests" / "e2e" / "sdk" / "triggers.py"
-    done = subprocess.run([str(sdk_python), str(script)], env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [str(sdk_python), str(script)], env=node.cloud_environment, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
