@@ -10,10 +10,9 @@ from starlette.routing import Route
 from functory.control import call as calls
 from functory.control.call import Call
 from functory.control.fc import outputs, rules, shapes
-from functory.control.fc.configs import ConfigsRoom, ListQuery
+from functory.control.fc.configs import ConfigsRoom
 from functory.control.parts import ControlParts
 from functory.model import errors, task
-from functory.model.account import Scope
 from functory.model.task import AsyncConfig
 from functory.sinks import base as sinks
 from functory.tasks import configs as task_configs
@@ -50,17 +49,13 @@ class PutInput(shapes.Shape, frozen=True):
 
 def routes(parts: ControlParts) -> list[Route]:
     """The routes of this room."""
-    room = AsyncConfigRoom(parts, parts.store.async_configs)
-    return [
-        calls.route("GET", ALL, Scope.READ, room.page, query=ListQuery),
-        calls.route("GET", ONE, Scope.READ, room.get),
-        calls.route("PUT", ONE, Scope.DEPLOY, room.put, body=PutInput),
-        calls.route("DELETE", ONE, Scope.DEPLOY, room.delete),
-    ]
+    return AsyncConfigRoom(parts, parts.store.async_configs).routes(ONE, ALL)
 
 
 class AsyncConfigRoom(ConfigsRoom[AsyncConfig]):
     """The four operations."""
+
+    body = PutInput
 
     def read(self, call: Call, name: str, qualifier: str) -> AsyncConfig:
         given = calls.typed_body(call.body, PutInput)

@@ -10,10 +10,9 @@ from starlette.routing import Route
 from functory.control import call as calls
 from functory.control.call import Call
 from functory.control.fc import rules, shapes
-from functory.control.fc.configs import ConfigsRoom, ListQuery
+from functory.control.fc.configs import ConfigsRoom
 from functory.control.parts import ControlParts
 from functory.model import errors
-from functory.model.account import Scope
 from functory.model.limits import ConcurrencyConfig
 
 ALL = "/2023-03-30/concurrency-configs"
@@ -28,18 +27,13 @@ class PutInput(shapes.Shape, frozen=True, kw_only=True):
 
 def routes(parts: ControlParts) -> list[Route]:
     """The routes of this room."""
-    room = ConcurrencyRoom(parts, parts.store.concurrency)
-    return [
-        calls.route("GET", ALL, Scope.READ, room.page, query=ListQuery),
-        calls.route("GET", ONE, Scope.READ, room.get),
-        calls.route("PUT", ONE, Scope.DEPLOY, room.put, body=PutInput),
-        calls.route("DELETE", ONE, Scope.DEPLOY, room.delete),
-    ]
+    return ConcurrencyRoom(parts, parts.store.concurrency).routes(ONE, ALL)
 
 
 class ConcurrencyRoom(ConfigsRoom[ConcurrencyConfig]):
     """The four operations."""
 
+    body = PutInput
     qualified = False
 
     def read(self, call: Call, name: str, qualifier: str) -> ConcurrencyConfig:

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 from starlette.responses import Response
+from starlette.routing import Route
 
 from functory.control import call as calls
 from functory.control.call import Call
@@ -15,6 +16,7 @@ from functory.control.commit import to_the_end
 from functory.control.fc import paging, qualifiers
 from functory.control.parts import ControlParts
 from functory.model import errors, ids
+from functory.model.account import Scope
 from functory.store.configs import Config, Configs
 
 C = TypeVar("C", bound=Config)
@@ -32,6 +34,8 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 class ConfigsRoom(abc.ABC, Generic[C]):
     """Four operations on one kind of configuration; a subclass says how it is read and answered."""
 
+    body: type[msgspec.Struct]
+    """What a Put carries."""
     listed_as = "configs"
     """The name of the list in the answer."""
     qualified = True
@@ -40,6 +44,15 @@ class ConfigsRoom(abc.ABC, Generic[C]):
     def __init__(self, parts: ControlParts, configs: Configs[C]) -> None:
         self._parts = parts
         self._configs = configs
+
+    def routes(self, one: str, every: str) -> list[Route]:
+        """`one`: where a function's configuration is; `every`: where all are listed."""
+        return [
+            calls.route("GET", every, Scope.READ, self.page, query=ListQuery),
+            calls.route("GET", one, Scope.READ, self.get),
+            calls.route("PUT", one, Scope.DEPLOY, self.put, body=self.body),
+            calls.route("DELETE", one, Scope.DEPLOY, self.delete),
+        ]
 
     @abc.abstractmethod
     def read(self, call: Call, name: str, qualifier: str) -> C:

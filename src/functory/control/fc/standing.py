@@ -9,14 +9,9 @@ import abc
 from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-import msgspec
-from starlette.routing import Route
-
-from functory.control import call as calls
 from functory.control.call import Call
 from functory.control.fc import rules, schedules
-from functory.control.fc.configs import ConfigsRoom, ListQuery
-from functory.model.account import Scope
+from functory.control.fc.configs import ConfigsRoom
 from functory.model.limits import MAX_TARGET, Ready, Standing
 
 S = TypeVar("S", bound=Standing)
@@ -36,19 +31,8 @@ class StandingRoom(ConfigsRoom[S], Generic[S]):
     """The four operations of one kind."""
 
     kind: type[S]
-    body: type[msgspec.Struct]
-    """What a Put carries."""
     number_as: str
     """The official name of the number."""
-
-    def routes(self, one: str, every: str) -> list[Route]:
-        """`one`: where a function's configuration is; `every`: where all are listed."""
-        return [
-            calls.route("GET", every, Scope.READ, self.page, query=ListQuery),
-            calls.route("GET", one, Scope.READ, self.get),
-            calls.route("PUT", one, Scope.DEPLOY, self.put, body=self.body),
-            calls.route("DELETE", one, Scope.DEPLOY, self.delete),
-        ]
 
     @abc.abstractmethod
     def asked(self, call: Call) -> Asked:
