@@ -11,17 +11,18 @@ from pathlib import Path
 
 import msgspec
 
-from functory.sdk import functory_fields, serverless_props
+from functory.sdk import domain_fields, functory_fields, serverless_props
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "deploy.md"
-SOURCE = Path(functory_fields.__file__)
+KINDS = (*functory_fields.KINDS, *domain_fields.KINDS)
+SOURCES = [Path(str(module.__file__)) for module in (functory_fields, domain_fields)]
 
 
 def _said() -> dict[str, tuple[str, dict[str, str]]]:
     """Of each struct: its sentence, and those of its fields."""
     found = {}
-    for one in ast.parse(SOURCE.read_text("utf-8")).body:
+    for one in (node for source in SOURCES for node in ast.parse(source.read_text("utf-8")).body):
         if isinstance(one, ast.ClassDef):
             sentences: dict[str, str] = {}
             for field, text in zip(one.body, one.body[1:], strict=False):
@@ -35,14 +36,14 @@ def _said() -> dict[str, tuple[str, dict[str, str]]]:
 
 def _type(field: msgspec.structs.FieldInfo) -> str:
     text = str(field.type) if not isinstance(field.type, type) or "[" in str(field.type) else field.type.__name__
-    text = re.sub(r"functory\.sdk\.functory_fields\.|typing\.|<class '|'>", "", text).replace(" | None", "")
+    text = re.sub(r"functory\.sdk\.(?:functory|domain)_fields\.|typing\.|<class '|'>", "", text).replace(" | None", "")
     return text.replace("dict[str, Any]", "mapping").replace(" | ", " or ")
 
 
 def _fields() -> str:
     said = _said()
     parts = []
-    for kind in functory_fields.KINDS:
+    for kind in KINDS:
         sentence, sentences = said[kind.__name__]
         rows = [
             f"| `{field.encode_name}` | {_type(field)} | {'yes' if field.required else ''} | {sentences[field.name]} |"
@@ -85,7 +86,7 @@ def test_the_page_lists_every_field_and_property() -> None:
 
 
 def test_every_field_has_a_sentence() -> None:
-    for kind in functory_fields.KINDS:
+    for kind in KINDS:
         sentence, sentences = _said()[kind.__name__]
         assert sentence.endswith(".")
         assert {field.name for field in msgspec.structs.fields(kind)} == set(sentences)

@@ -20,8 +20,9 @@ How the folder is laid out:
     wire.py                      a call before and after the wire; transport.py and async_transport.py carry it,
                                  signer.py signs it, credentials.py finds the keys, errors.py is what can be raised
     task_asks, _answers, _waits  what `tasks.py` and its asynchronous twin share; pages.py: lists, page by page
-    stack.py                     a deploy file, found and read (yaml_file.py, variables.py): functory_yaml.py,
-                                 serverless_yaml.py and project.py make the same wishes of it, units.py
+    stack.py                     a deploy file, found and read (yaml_file.py, variables.py): functory_yaml.py (its
+                                 fields: functory_fields.py, domain_fields.py), serverless_yaml.py and project.py
+                                 make the same wishes of it, units.py
     steps.py                     wishes become steps that look, tell (differ.py) and are taken: deploy.py,
                                  surroundings.py, sites.py, removal.py; package.py packs code
 """

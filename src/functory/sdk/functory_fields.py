@@ -5,6 +5,7 @@ A field that is not here is refused: a limit that was misspelt is a limit that i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -224,114 +225,15 @@ class Layer(Fields, frozen=True):
     """For people."""
 
 
-class Domain(Fields, frozen=True):
-    """One custom domain."""
-
-    routes: list[Route]
-    """What leads where."""
-    protocol: str = "HTTP"
-    """HTTP, HTTPS or HTTP,HTTPS."""
-    auth: Auth | None = None
-    """Who may call. Default: everybody."""
-    certificate: Certificate | None = None
-    """For HTTPS."""
-    tls: Tls | None = None
-    """How connections are encrypted."""
-    cors: Cors | None = None
-    """What browsers on other sites may do."""
+KINDS: tuple[type[Fields], ...] = (Top, Function, Trigger, Alias, Async, Provision, Scheduled, Tracking, Scaling, Layer)
+"""The mappings of this file, in the order of the page; those of domains stand in `domain_fields`."""
 
 
-class Route(Fields, frozen=True):
-    """A path and where it leads."""
-
-    path: str
-    """`/a` exactly, or `/a/*` with all below it; the longest that fits wins."""
-    function: str
-    """A function's name."""
-    qualifier: str | None = None
-    """Version or alias. Default: LATEST."""
-    methods: list[str] | None = None
-    """Default: all."""
-    rewrite: Rewrite | None = None
-    """How the path is changed before the function sees it."""
+def renamed(said: Fields | None, words: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of a mapping under the API's names: `words` gives those by ours."""
+    return {} if said is None else {theirs: getattr(said, ours) for ours, theirs in words.items()}
 
 
-class Rewrite(Fields, frozen=True):
-    """Rules that change the path: pattern and replacement. The first that fits counts, in this order."""
-
-    equal: dict[str, str] | None = None
-    """The whole path."""
-    wildcard: dict[str, str] | None = None
-    """`*` stands for any text, `$1` for what it stood for."""
-    regex: dict[str, str] | None = None
-    """A regular expression at the path's start."""
-
-
-class Auth(Fields, frozen=True):
-    """Who may call a domain."""
-
-    type: str
-    """anonymous, function or jwt."""
-    config: dict[str, Any] | None = None
-    """jwt: its rules, as the API has them."""
-
-
-class Certificate(Fields, frozen=True):
-    """A certificate with its key."""
-
-    name: str
-    """What it is called."""
-    cert: str
-    """The PEM file with the chain, the domain's own first."""
-    key: str
-    """The PEM file with the private key."""
-
-
-class Tls(Fields, frozen=True):
-    """Versions and ciphers."""
-
-    min: str | None = None
-    """TLSv1.2 or TLSv1.3."""
-    max: str | None = None
-    """TLSv1.2 or TLSv1.3."""
-    ciphers: list[str] | None = None
-    """cipherSuites."""
-
-
-class Cors(Fields, frozen=True):
-    """What browsers on other sites may do."""
-
-    origins: list[str] | None = None
-    """Sites, or `*`."""
-    methods: list[str] | None = None
-    """Which methods."""
-    headers: list[str] | None = None
-    """Which headers they may send."""
-    expose: list[str] | None = None
-    """Which headers they may read."""
-    max_age: int | None = None
-    """Seconds that a browser may remember this."""
-    credentials: bool | None = None
-    """Whether cookies come along."""
-
-
-KINDS: tuple[type[Fields], ...] = (
-    Top,
-    Function,
-    Trigger,
-    Alias,
-    Async,
-    Provision,
-    Scheduled,
-    Tracking,
-    Scaling,
-    Layer,
-    Domain,
-    Route,
-    Rewrite,
-    Auth,
-    Certificate,
-    Tls,
-    Cors,
-)
-"""All mappings of the file, in the order of the page."""
+def without_none(whole: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of it."""
+    return {key: value for key, value in whole.items() if value is not None}

@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from functory.sdk import domain_fields, yaml_file
 from functory.sdk import functory_fields as fields
-from functory.sdk import yaml_file
 from functory.sdk.project import Project, ProjectTrigger
 from functory.sdk.units import NEWEST, AliasWish, ConfigWish, DomainWish, LayerWish, Stack, Unit
 from functory.sdk.variables import Variables
@@ -137,14 +137,8 @@ class _Reader:
 
     def _domain(self, name: str, given: Any) -> DomainWish:
         where: Where = ("domains", name)
-        said = self._typed(given, fields.Domain, where)
-        wanted: dict[str, Any] = {
-            "protocol": said.protocol,
-            "routeConfig": {"routes": [_route(route) for route in said.routes]},
-            "authConfig": _auth(said.auth),
-            "tlsConfig": _without_none(_renamed(said.tls, _TLS)),
-            "corsConfig": _without_none(_renamed(said.cors, _CORS)),
-        }
+        said = self._typed(given, domain_fields.Domain, where)
+        wanted = domain_fields.official(said)
         if said.certificate is not None:
             wanted["certConfig"] = {
                 "certName": said.certificate.name,
@@ -217,7 +211,7 @@ def _provision(said: int | fields.Provision) -> dict[str, Any]:
         "defaultTarget": whole.target,
         "alwaysAllocateCPU": whole.always_cpu,
         "scheduledActions": [_scheduled(one) for one in whole.schedule],
-        "targetTrackingPolicies": [_without_none(_renamed(one, _TRACKING)) for one in whole.tracking],
+        "targetTrackingPolicies": [fields.without_none(fields.renamed(one, _TRACKING)) for one in whole.tracking],
     }
 
 
@@ -239,57 +233,11 @@ _SCHEDULED = {
     "end": "endTime",
     "zone": "timeZone",
 }
-_TLS = {"min": "minVersion", "max": "maxVersion", "ciphers": "cipherSuites"}
-_CORS = {
-    "origins": "allowOrigins",
-    "methods": "allowMethods",
-    "headers": "allowHeaders",
-    "expose": "exposeHeaders",
-    "max_age": "maxAge",
-    "credentials": "allowCredentials",
-}
 """Our words, and the API's."""
 
 
 def _scheduled(one: fields.Scheduled) -> dict[str, Any]:
-    return _without_none(_renamed(one, _SCHEDULED))
-
-
-def _route(route: fields.Route) -> dict[str, Any]:
-    whole = {
-        "path": route.path,
-        "functionName": route.function,
-        "qualifier": route.qualifier,
-        "methods": route.methods,
-        "rewriteConfig": _rewrite(route.rewrite),
-    }
-    return _without_none(whole)
-
-
-def _rewrite(said: fields.Rewrite | None) -> dict[str, Any] | None:
-    if said is None:
-        return None
-    rules = {"equalRules": said.equal, "wildcardRules": said.wildcard, "regexRules": said.regex}
-    return {
-        key: [{"match": match, "replacement": text} for match, text in rule.items()]
-        for key, rule in rules.items()
-        if rule
-    }
-
-
-def _auth(said: fields.Auth | None) -> dict[str, Any]:
-    if said is None:
-        return {"authType": "anonymous"}
-    info = {} if said.config is None else {"authInfo": msgspec.json.encode(said.config).decode()}
-    return {"authType": said.type, **info}
-
-
-def _renamed(said: fields.Fields | None, words: Mapping[str, str]) -> dict[str, Any]:
-    return {} if said is None else {theirs: getattr(said, ours) for ours, theirs in words.items()}
-
-
-def _without_none(whole: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in whole.items() if value is not None}
+    return fields.without_none(fields.renamed(one, _SCHEDULED))
 
 
 def _names(kind: type[fields.Fields]) -> list[str]:
