@@ -7,7 +7,7 @@ A request goes down this list, its answer comes back up:
     head.py           one request head, checked once, remembered per connection
     incoming.py       where its body ends · body.py: in memory while small, in a file when large
        │
-       ├─ InvokeFunction ─→ calls.py          who, what, run (the waist), answer.py; submit.py: run it later, 202
+       ├─ InvokeFunction ─→ calls.py          who, from where (callers.py), run (the waist), answer.py; submit.py: later
        ├─ a bound URL ────→ http_trigger.py   targets.py says whose; cors.py, event_json.py: the request as an event
        │                    http_answer.py    what came back, as an answer; peek.py: of a stream
        │                    streaming.py      from its first piece · tunnel.py: WebSockets, both ways
