@@ -209,6 +209,6 @@ async def test_the_api_describes_every_call_that_it_serves(control: kit.Control)
     create = document["paths"]["/2023-03-30/functions"]["post"]
     assert create["operationId"] == "CreateFunction"
     schema = create["requestBody"]["content"]["application/json"]["schema"]["$ref"].rsplit("/", 1)[-1]
-    assert set(document["components"]["schemas"][schema]["required"]) == {"functionName", "handler", "runtime"}
+    assert set(document["components"]["schemas"][schema]["required"]) == {"functionName", "runtime"}
     listing = {one["name"] for one in document["paths"]["/2023-03-30/functions"]["get"]["parameters"]}
     assert {"limit", "nextToken", "prefix"} <= listing

@@ -25,6 +25,7 @@ OFFICIAL = {
 }  # fmt: skip
 OWN = {
     "NotFound", "RequestNotFound", "ServiceUnavailable", "StorageFull", "StorageCorrupt",
+    "FunctionNotReady",
     "FunctionInvocationDisabled", "ConcurrencyConfigNotFound", "ProvisionConfigNotFound", "ScalingConfigNotFound",
     "VpcNotFound", "VpcAlreadyExists", "VpcInUse",
     "LayerNotFound", "LayerVersionNotFound", "KeyNotFound", "AccountNotFound", "VersionInUse", "LastKey",

@@ -170,6 +170,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float, rules.duration(1, 600, "A program of a custom runtime must listen on its port after this time.")
     ] = 120
 
+    # Images of containers
+    image_folders: Annotated[
+        str,
+        rules.text(
+            "Folders below which functions may name images on this machine (oci:, oci-archive:, docker-archive:), "
+            "between colons; empty = only the data folder's images/.",
+            r"(/[^:]*(:/[^:]*)*)?",
+            "absolute paths between colons",
+        ),
+    ] = ""
+    image_registries: Annotated[
+        str,
+        rules.entries(
+            "Registries that images may be pulled from: the same words, names, addresses and networks as for "
+            "http_destinations; empty = none.",
+            allowed.parse,
+            "words, names, addresses and networks between commas, such as public,registry.internal:5000,127.0.0.1",
+        ),
+    ] = "public"
+    image_max_bytes: Annotated[int, rules.size(MB, 1000 * GB, "The largest image, unpacked.")] = 10 * GB
+    image_max_files: Annotated[int, rules.count(1, 10_000_000, "Files in one layer of an image.")] = 200_000
+    image_pull_timeout_s: Annotated[
+        float, rules.duration(1, 86400, "An image must be here and unpacked after this time.")
+    ] = 900
+
     # Records
     log_bytes_per_request: Annotated[
         int, rules.size(KB, GB, "Log kept per request; of a longer one, head and tail are kept.")
@@ -238,6 +263,7 @@ HEADINGS = {
     "body_max_bytes": "HTTP",
     "account_concurrency": "Concurrency",
     "instances_max": "Instances and code",
+    "image_folders": "Images of containers",
     "log_bytes_per_request": "Records and logs",
     "usd_per_cu": "Rate card",
 }

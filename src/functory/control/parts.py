@@ -99,6 +99,11 @@ async def _nobody_of_vpc(_: Vpc) -> None:
     """Nobody to tell."""
 
 
+def _unsealed(_secret: str, _account_id: str) -> str:
+    """Where no secret can be kept, none is."""
+    return ""
+
+
 async def _nothing() -> None:
     """Nobody to tell."""
 
@@ -188,4 +193,8 @@ class ControlParts:
     """What an account's deliveries by HTTP are signed with."""
     check_url: Look = _anywhere
     """Raises `InvalidArgument` for a URL that deliveries may not go to."""
+    check_image: Callable[[str], None] = lambda _: None
+    """Raises `InvalidArgument` for the name of an image that this node does not take."""
+    seal: Callable[[str, str], str] = _unsealed
+    """Makes a secret of an account unreadable: only the node opens it again."""
     limits: Limits = field(default_factory=Limits)

@@ -46,8 +46,9 @@ class Preparer:
 
     async def __call__(self, function: Function) -> InstanceSpec:
         """The spec; raises what the code store raises if the code cannot be had."""
-        code_dir = str(await self._open_code(function.code_digest))
         start = self._runtime_start(function)
+        # A container has no code of its own, and sees none: its spec names the place only.
+        code_dir = str(await self._open_code(function.code_digest)) if start.image is None else "/code"
         instance_id = self._new_instance_id()
         made = self._make_credentials(function)
         network, policy = self._network(function)
@@ -57,7 +58,7 @@ class Preparer:
             handler=function.handler,
             code_dir=code_dir,
             layer_dirs=tuple([await self._layer_dir(layer) for layer in function.layers]),
-            environment=self._environment(function, code_dir, instance_id)
+            environment=self._environment(function, start.environment, code_dir, instance_id)
             | credentials.variables(function, made, program=start.program is not None),
             concurrency=function.instance_concurrency,
             memory_mb=function.memory_mb,
@@ -72,6 +73,7 @@ class Preparer:
             argv=start.argv,
             ahead=start.ahead,
             program=start.program,
+            image=start.image,
             reserve_mb=start.reserve_mb,
             start_timeout_s=start.start_timeout_s,
             context=self._context(function) | credentials.facts(function, made),
@@ -82,7 +84,9 @@ class Preparer:
         """A folder of installed requirements, or of an uploaded archive."""
         return str(await self._open_code(layer.digest) if layer.archive else self._layer_path(layer))
 
-    def _environment(self, function: Function, code_dir: str, instance_id: str) -> dict[str, str]:
+    def _environment(
+        self, function: Function, runtime: dict[str, str], code_dir: str, instance_id: str
+    ) -> dict[str, str]:
         platform = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LANG": "C.UTF-8",
@@ -102,9 +106,8 @@ class Preparer:
             platform["FC_INITIALIZER_HANDLER"] = function.initializer.handler
             platform["FC_INITIALIZATION_TIMEOUT"] = str(function.initializer.timeout_s)
         # The platform's own names win: a function cannot be told another account or instance than its own.
-        return {**function.environment, **platform} | {
-            name: function.environment[name] for name in ("PATH", "LANG") if name in function.environment
-        }
+        own = {**runtime, **function.environment}
+        return {**own, **platform} | {name: own[name] for name in ("PATH", "LANG") if name in own}
 
     def _context(self, function: Function) -> dict[str, str]:
         return {

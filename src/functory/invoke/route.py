@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from functory.model import errors, ids, version
-from functory.model.function import Function
+from functory.model.function import Function, ImageState
 from functory.model.invocation import Invocation, Invoke, Pending
 
 
@@ -47,11 +47,12 @@ class Routes:
         """This revision is called from now on, unless a newer one is known. Answers the one it replaces."""
         key = (function.account_id, function.name)
         old = self.latest(*key)
+        function = function.runs or function
         if old is not None and old.function_id == function.function_id and old.epoch >= function.epoch:
             return None
         if old is not None and old.function_id != function.function_id:
             self._qualified.pop(key, None)
-        if function.restriction is None:
+        if function.restriction is None and function.runs is function:
             self._disabled.pop(key, None)
             self._functions[key] = function
         else:
@@ -110,13 +111,27 @@ class Routes:
 
     def _refusal(self, account_id: str, name: str) -> errors.FunctoryError:
         disabled = self._disabled.get((account_id, name))
-        if disabled is None or disabled.restriction is None:
+        if disabled is None:
             return errors.FunctionNotFound(name)
+        if disabled.restriction is None:
+            return _not_ready(disabled)
         reason = disabled.restriction.reason
         return errors.InvocationDisabled(
             f"invocation of function '{name}' is disabled" + (f": {reason}" if reason else ""),
             hint="EnableFunctionInvocation allows it again",
         )
+
+
+def _not_ready(function: Function) -> errors.FunctionNotReady:
+    image = function.image
+    if image is not None and image.state is ImageState.FAILED:
+        return errors.FunctionNotReady(
+            f"function '{function.name}' is in state Failed: {image.reason}", hint="deploy it with an image that works"
+        )
+    return errors.FunctionNotReady(
+        f"function '{function.name}' is in state Pending: its image is being brought here",
+        hint="GetFunction tells when it is Active",
+    )
 
 
 def route(routes: Routes, then: Invoke) -> Invoke:

@@ -27,6 +27,7 @@
     │   ├── LastKey · RoleAlreadyExists · VpcAlreadyExists · VpcInUse
     │   ├── TaskAlreadyExists
     │   ├── TaskEnded
+    │   ├── FunctionNotReady
     │   └── ConcurrentUpdate
     ├── PreconditionFailed
     ├── Throttled                   too much at once: the same request may succeed later
@@ -359,6 +360,13 @@ class TaskEnded(Conflict):
     """The task has ended already."""
 
     code = "StatefulAsyncInvocationEnded"
+
+
+class FunctionNotReady(Conflict):
+    """The function's image is not here yet, or could not be had."""
+
+    code = "FunctionNotReady"
+    retry = True
 
 
 class ConcurrentUpdate(Conflict):

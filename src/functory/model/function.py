@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -52,6 +53,33 @@ class Custom(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 0
     """Where it listens, whatever it is told; 0 = where it is told to."""
     health: HealthCheck | None = None
+
+
+class ImageState(StrEnum):
+    """Whether a function's image is here.
+
+    pulling ──→ ready | failed        a change of the image begins again
+    """
+
+    PULLING = "pulling"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class FunctionImage(msgspec.Struct, frozen=True, kw_only=True):
+    """The image of a `custom-container` function, and how far it is."""
+
+    reference: str
+    """As it was given: a tag may mean another image tomorrow."""
+    state: ImageState = ImageState.PULLING
+    digest: str = ""
+    """`sha256:…` of what instances run; set when it is ready."""
+    resolved: str = ""
+    """The name under which exactly this image is found (`resolvedImageUri`)."""
+    reason: str = ""
+    """Why it failed."""
+    asked_epoch: int = 0
+    """The revision that asked for it: what was asked for before does not count any more."""
 
 
 class Restriction(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,12 +142,23 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
     """The number of the published version that this frozen copy is; empty for LATEST, which changes."""
     restriction: Restriction | None = None
     """Set while no qualifier of the function may be invoked."""
+    image: FunctionImage | None = None
+    """Only for `custom-container`, which has no code."""
+    standing: Function | None = None
+    """The revision that calls go to until the image of this one is ready."""
     pool_id: str = ""
     """Whose instances run it: those of one function and version. Derived; a field, as every call asks for it."""
 
     def __post_init__(self) -> None:
         own = f"{self.function_id}@{self.version}" if self.version else self.function_id
         msgspec.structs.force_setattr(self, "pool_id", own)
+
+    @property
+    def runs(self) -> Function | None:
+        """The revision that calls go to: this one, once its image is here; else the one before, if there is any."""
+        if self.image is None or self.image.state is ImageState.READY:
+            return self
+        return self.standing
 
     @property
     def key(self) -> tuple[str, str, int]:

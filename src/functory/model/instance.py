@@ -69,6 +69,17 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     serves_http: bool = True
     """Whether it may be an HTTP server; otherwise it asks for its requests over the runtime API."""
     health: HealthCheck | None = None
+    well_known: int = 9000
+    """Where it is found all the same if it listens there without asking."""
+
+
+class RootImage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a container's instance has as its root instead of the machine's programs."""
+
+    layers: tuple[str, ...]
+    """The unpacked layers, the lowest first, absolute."""
+    workdir: str = "/"
+    """Where its program starts."""
 
 
 NetworkMode = Literal["host", "none", "allow"]
@@ -109,6 +120,8 @@ class InstanceSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The program of `argv` may be started before it is known for which function: it takes in the spec later."""
     program: Program | None = None
     """What the instance starts and speaks for, instead of calling a handler."""
+    image: RootImage | None = None
+    """The instance sees this instead of the machine's programs and its code."""
     reserve_mb: int = 0
     """Memory that the runtime maps beside what the function uses; comes on top of the limit per process."""
     start_timeout_s: int = 0

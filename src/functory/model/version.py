@@ -8,7 +8,7 @@ import re
 import msgspec
 
 from functory.model import errors, ids
-from functory.model.function import Function
+from functory.model.function import Function, FunctionImage
 
 ALIAS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,127}")
 VERSION_ID = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
@@ -51,7 +51,13 @@ class Alias(msgspec.Struct, frozen=True, kw_only=True):
 
 def content(function: Function) -> Function:
     """What makes two revisions the same to those who call: all but when, how often and why it was changed."""
-    return msgspec.structs.replace(function, epoch=1, modified_at_ms=0, version="", note="", restriction=None)
+    dull = {"epoch": 1, "modified_at_ms": 0, "version": "", "note": "", "restriction": None, "standing": None}
+    return msgspec.structs.replace(function, image=_image(function), **dull)
+
+
+def _image(function: Function) -> FunctionImage | None:
+    """What is run, not how it was named or when it was looked up."""
+    return FunctionImage(reference="", digest=function.image.digest) if function.image is not None else None
 
 
 def runs_alike(one: Function, other: Function) -> bool:

@@ -43,6 +43,7 @@ from functory.node.credentials import FunctionCredentials, RoleBook, credentials
 from functory.node.folder import Folder
 from functory.node.housekeeping import Housekeeping
 from functory.node.identity import Identity
+from functory.node.images import Images
 from functory.node.networks import Networks
 from functory.node.runtimes import find_runtimes
 from functory.node.surroundings import Surroundings
@@ -88,11 +89,21 @@ class Node:
         self._clock = clock
         self._folder = folder
         self.interpreters = interpreters
-        self.runtimes = find_runtimes(settings, interpreters)
         self._started_ns = clock.monotonic_ns()
         fresh = not folder.database.exists()
         self._nonce_file = NonceFile(folder.nonces, now_s=int(clock.now_s()), fresh=fresh)
-        self.store = SqliteStore(folder.database, clock=clock, cipher=cipher.from_key_file(folder.key))
+        own_cipher = cipher.from_key_file(folder.key)
+        self.store = SqliteStore(folder.database, clock=clock, cipher=own_cipher)
+        self.images = Images(
+            self.store,
+            settings,
+            import_folder=folder.images,
+            folder=folder.containers,
+            clock=clock,
+            cipher=own_cipher,
+            tier=lambda: spawner.tier.name,
+        )
+        self.runtimes = find_runtimes(settings, interpreters, self.images)
         self.blob = FileBlob(folder.blob)
         self.code = CodeStore(
             self.blob,
@@ -115,11 +126,14 @@ class Node:
     async def start(self) -> None:
         """Storage first, then identity (it reads the store), then what needs keys, the open door last."""
         try:
-            await self._begin(self.store, self.blob, self.code, self.layers, self.identity, self.networks, self.spawner)
+            await self._begin(self.store, self.blob, self.code, self.layers, self.images)
+            await self._begin(self.identity, self.networks, self.spawner)
             await self._load()
             services = self._build()
+            self.images.on_changed = self._image_settled
             await self.gateway.bind()  # what starts before the door is open is told where it will be
             await self._begin(*services)
+            await self.images.resume()
         except BaseException:
             await self.stop()
             raise
@@ -142,6 +156,7 @@ class Node:
         for function in functions:
             self.routes.put(function)
         functions = [*functions, *(version.function for version in await self.store.versions.all())]
+        functions += [function.standing for function in functions if function.standing is not None]
         await self.code.collect(
             {function.code_digest for function in functions}
             | {layer.digest for function in functions for layer in function.layers if layer.archive}
@@ -244,6 +259,8 @@ class Node:
                 check_url=node_tasks.check_url,
                 ready=self._around.ready,
                 template=self.pools.template,
+                check_image=self.images.check,
+                seal=self.images.seal,
                 abort=self.pools.kill,
                 on_keys_changed=partial(self._keys_changed, calls),
                 owner_account=lambda: self.identity.owner,
@@ -286,7 +303,7 @@ class Node:
             keep_days=settings.records_keep_days,
             drop_spending=self.store.spending.drop_before,
             keep_spending_days=settings.spending_keep_days,
-            sweep=uploads.sweep,
+            sweep=partial(self._sweep, uploads),
         )
         ledger = Ledger(self.pools.take_kept, self.store.spending, settings.rate_card, clock=clock)
         return [
@@ -328,11 +345,22 @@ class Node:
     # --- what parts are told ------------------------------------------------------------------------------------------
 
     def _changed(self, function: Function) -> None:
-        """A revision is committed: calls go to it from now on, the old instances finish and go."""
+        """A revision is committed: calls go to it from now on, the old instances finish and go.
+
+        One whose image is not here yet leaves the one before in its place.
+        """
+        self.images.changed(function)
         old = self.routes.put(function)
-        if old is not None and not (runs_alike(old, function) and self.pools.adopt(function)):
+        runs = function.runs
+        if runs is None:
+            return
+        if old is not None and not (runs_alike(old, runs) and self.pools.adopt(runs)):
             self.pools.retire(old)
-        self._around.changed(function)
+        self._around.changed(runs)
+
+    async def _image_settled(self, function: Function) -> None:
+        self._changed(function)
+        await self._around.refresh(function.account_id, function.name)
 
     def _deleted(self, forget: Callable[[str], None], bindings: Bindings, function: Function) -> None:
         bindings.function_deleted(function)
@@ -341,6 +369,10 @@ class Node:
         self.routes.drop(function)
         self.pools.retire(function)
         forget(function.function_id)
+
+    async def _sweep(self, uploads: Uploads) -> int:
+        running = {instance.function.pool_id: instance.function for instance in self.pools.views()}
+        return await uploads.sweep() + await self.images.collect(running.values())
 
     async def _changed_around(self, account_id: str, name: str) -> None:
         await self._around.refresh(account_id, name)

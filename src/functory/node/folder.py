@@ -6,6 +6,8 @@
     credentials.json endpoint and key for clients on this machine   0600
     blob/            uploaded code as it came                       0700
     code/  layers/   unpacked, read by functions                    0755
+    images/          archives of images that functions may name  0700
+    containers/      their layers, unpacked                  0700
     tmp/             bodies and uploads under way                   0700
 
 The folder itself can be passed through (0711) but not listed: functions may run under a user id of their own and must
@@ -33,6 +35,8 @@ class Folder:
         self.blob = self.path / "blob"
         self.code = self.path / "code"
         self.layers = self.path / "layers"
+        self.images = self.path / "images"
+        self.containers = self.path / "containers"
         self.tmp = self.path / "tmp"
         self._lock = -1
 
@@ -42,7 +46,8 @@ class Folder:
             self.path.mkdir(mode=0o711, parents=True, exist_ok=True)
             self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for folder, mode in ((self.blob, 0o700), (self.tmp, 0o700), (self.code, 0o755), (self.layers, 0o755)):
+            private = (self.blob, self.tmp, self.images, self.containers)
+            for folder, mode in (*((one, 0o700) for one in private), (self.code, 0o755), (self.layers, 0o755)):
                 folder.mkdir(mode=mode, exist_ok=True)
         except BlockingIOError as error:
             raise errors.Unavailable(

@@ -18,7 +18,7 @@ DAY_MS = 86_400_000
 
 
 class Housekeeping:
-    """Drops records older than `keep_days`, and uploads that have ended, each hour. A Service."""
+    """Drops records older than `keep_days`, and what nobody needs any more, each hour. A Service."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Housekeeping:
         keep_spending_days: int,
         sweep: Callable[[], Awaitable[int]],
     ) -> None:
-        """`sweep`: removes uploads that have ended."""
+        """`sweep`: removes uploads that have ended, images that no function runs."""
         self._drop_before = drop_before
         self._sweep = sweep
         self._clock = clock

@@ -121,8 +121,9 @@ class Keeper:
         now_ms = self._clock.now_ms()
         changes = [at for one in held.followed for at in (minimum.at(one.config, now_ms)[1], one.next(now_ms))]
         held.change_ms = min((at for at in changes if at is not None), default=None)
-        # As in the official service: a disabled function keeps no instances.
-        wanted = {} if function.restriction is not None else self._by_pool(held, now_ms)
+        # As in the official service: a disabled function keeps no instances. Nor does one whose image is not here.
+        idle = function.restriction is not None or function.runs is not function
+        wanted = {} if idle else self._by_pool(held, now_ms)
         for pool_id, kept in held.kept.items():
             if pool_id not in wanted:
                 self._pools.keep(kept, NOTHING)

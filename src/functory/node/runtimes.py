@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from functory.config import Settings
+from functory.node.images import Images
 from functory.runtimes.base import Runtimes
+from functory.runtimes.container import ContainerRuntime
 from functory.runtimes.custom import CustomRuntime
 from functory.runtimes.goapi import GoRuntime
 from functory.runtimes.node import find_node
 from functory.runtimes.python import Interpreters
 
 
-def find_runtimes(settings: Settings, interpreters: Interpreters) -> Runtimes:
+def find_runtimes(settings: Settings, interpreters: Interpreters, images: Images) -> Runtimes:
     """All runtimes that this machine and the settings allow; `InvalidArgument` names a setting that cannot be used.
 
     Programs are looked for and asked for their version, so this is called at start, not on the loop.
@@ -23,4 +25,7 @@ def find_runtimes(settings: Settings, interpreters: Interpreters) -> Runtimes:
         *([node] if node is not None else []),
         CustomRuntime(zygote, start_timeout_s),
         GoRuntime(zygote, start_timeout_s),
+        ContainerRuntime(
+            zygote, start_timeout_s, images=images.store, why_not=images.why_not, starting=images.starting
+        ),
     )

@@ -16,7 +16,7 @@ import msgspec
 
 from functory.model import errors
 from functory.model.function import Function
-from functory.model.instance import Program
+from functory.model.instance import Program, RootImage
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +30,10 @@ class Start(msgspec.Struct, frozen=True, kw_only=True):
     program: Program | None = None
     reserve_mb: int = 0
     start_timeout_s: int = 0
+    image: RootImage | None = None
+    """What it is rooted in, instead of code."""
+    environment: dict[str, str] = {}
+    """Variables that the function's own and the platform's win over."""
 
 
 class Runtime(Protocol):

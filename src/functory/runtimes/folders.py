@@ -109,6 +109,22 @@ def sync_tree(folder: Path) -> None:
         _sync(Path(above))
 
 
+def sync_tree_at_once(folder: str) -> None:
+    """The same with one order for the whole file system, without looking how many files there are."""
+    _sync_file_system(Path(folder))
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """A small file, whole or not at all."""
+    made = path.with_name(f".{path.name}.new")
+    with made.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    made.rename(path)
+    _sync(path.parent)
+
+
 def _files(folder: Path) -> Iterator[Path]:
     for above, _, files in os.walk(folder):
         yield from (Path(above, name) for name in files)

@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 MESSAGE_BYTES = zygote.MESSAGE_BYTES
+IMAGE_LAYERS = 128
+"""Layers that an image may have; the kernel passes 253 descriptors at once."""
 _STEM_FDS = 2
-SPEC_FDS = 5 + skeleton.LAYER_PLACES
+SPEC_FDS = 5 + IMAGE_LAYERS
 _UNMADE = 70
 INITS = 4
 _SOCKET_FD, _SCOPES_FD, _FIRST_FREE = 5, 6, 7
@@ -302,6 +304,11 @@ class Box:
     def mount_own(self, message: dict[str, Any], uid: int, mounts: list[int]) -> None:
         """A /tmp of its own, code and layers; without `mounts`, the latter are there already."""
         spec = message["spec"]
+        if spec["image"]:
+            from . import container
+
+            container.enter(spec, mounts)
+            return
         size = f"size={spec['disk_mb']}m,nr_inodes={max(spec['disk_mb'] * INODES_PER_MB, 1024)},mode=700"
         owner = "" if self.fixed_user else f",uid={uid},gid={uid}"
         syscalls.mount("tmp", skeleton.TMP, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, size + owner)
@@ -318,7 +325,7 @@ class Box:
         self.limit(spec)
         confine.name_process(spec["instance_id"])
         self.renounce(uid)
-        enter_code()
+        enter_code() if not spec["image"] else _enter_image(spec)
         complete(spec["environment"])
         confine.set_environment(spec["environment"])
         self.filter()
@@ -380,6 +387,12 @@ def enter_code() -> None:
     os.chdir(skeleton.CODE)
     if not os.access(skeleton.CODE, os.R_OK | os.X_OK):
         raise PermissionError(13, "the code cannot be read by other users")
+
+
+def _enter_image(spec: dict[str, Any]) -> None:
+    from . import container
+
+    container.work_in(spec["image"]["workdir"])
 
 
 def complete(environment: dict[str, str]) -> None:

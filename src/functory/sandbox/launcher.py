@@ -91,7 +91,8 @@ def _be_zygote(plan: dict[str, Any]) -> None:
     for name in plan["preload"]:
         __import__(name)
     if plan["preload"]:  # for functions that run requests side by side, and for programs of their own
-        _load("coroutines", folders), _load("threads", folders), _load("custom", folders)
+        _load("coroutines", folders), _load("threads", folders)
+        _load("custom", folders), _load("container", folders)
     cells, confine = _load("cells", folders), _load("confine", folders)
     runtime = _load("runtime", folders).Runtime(confine.REQUEST_FD, confine.REPLY_FD)
     cells.main(_CONTROL, runtime, fixed_user=plan["uid"] < 0)

@@ -23,6 +23,7 @@ from functory.model.instance import Exit, Gauges, GroupFiles, InstanceSpec
 from functory.sandbox import cgroups, confine, layering, skeleton, template
 from functory.sandbox.ahead_stock import AheadStock
 from functory.sandbox.base import Sandbox, SandboxError
+from functory.sandbox.cells import IMAGE_LAYERS
 from functory.sandbox.handle import Ended, Forker
 from functory.sandbox.nest import Assignment, Nest, Plan, Stem, StemDied, StemMaker, open_mounts
 from functory.sandbox.process import UIDS, WIDE_PRELOAD, say, wants_wide
@@ -171,6 +172,8 @@ class NamespaceSandboxes:
             raise SandboxError(f"instance {spec.instance_id} exists already")
         if len(spec.layer_dirs) > _LAYERS_MAX:
             raise SandboxError(f"it has {len(spec.layer_dirs)} layers, {_LAYERS_MAX} are allowed")
+        if spec.image is not None and not 0 < len(spec.image.layers) <= IMAGE_LAYERS:
+            raise SandboxError(f"its image has {len(spec.image.layers)} layers, 1 to {IMAGE_LAYERS} are allowed")
         stem = self._copied(spec, fds, parent) if isinstance(parent, NamespaceSandbox) else None
         relayed: Sequence[int] = ()
         opened: template.Template | None = None
@@ -459,6 +462,7 @@ class NamespaceSandboxes:
             environment=layering.environment(
                 environment, places, program=spec.program is not None, exists=lambda _: True
             ),
+            image=msgspec.structs.replace(spec.image, layers=()) if spec.image is not None else None,
         )
 
     # --- zygotes --------------------------------------------------------------------------------------------------

@@ -189,10 +189,11 @@ class Nest(StemMaker, handle.Zygote):
 
 
 def open_mounts(spec: InstanceSpec) -> list[int]:
-    """Code and layers as detached read-only mounts; `SandboxError` names the folder that is not there."""
+    """Code and layers, or an image's, as detached read-only mounts; `SandboxError` names the folder that is missing."""
     fds: list[int] = []
+    folders = (spec.code_dir, *spec.layer_dirs) if spec.image is None else spec.image.layers
     try:
-        for folder in (spec.code_dir, *spec.layer_dirs):
+        for folder in folders:
             fds.append(syscalls.open_tree(folder, _READ_ONLY))
     except OSError as failure:
         for fd in fds:

@@ -193,6 +193,8 @@ class ProcessSandboxes:
             raise SandboxError(f"instance {spec.instance_id} exists already")
         if spec.network == "allow" or (spec.network == "none" and not self._hard):
             raise SandboxError(NO_NETWORKS.format(mode=spec.network, tier=self.tier.name))
+        if spec.image is not None:
+            raise SandboxError("a container needs namespaces, which do not work here")
         zygote = self._zygote(spec.runtime, wants_wide(spec))
         program = spec.program is not None
         environment = layering.environment(spec.environment, spec.layer_dirs, program=program)

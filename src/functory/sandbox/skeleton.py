@@ -19,6 +19,8 @@ from . import syscalls
 CODE, LAYERS, TMP = "/code", "/opt", "/tmp"
 OWN = "/run/functory"
 """Where the runtime and this package lie inside."""
+IMAGE = f"{OWN}/image"
+"""Where a container's instance puts its root together."""
 LAYER_PLACES = 16
 """Folders on which layers are mounted before they are laid over each other; more layers than this are refused."""
 _SYSTEM = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
@@ -37,7 +39,7 @@ _LINKS = {
     "/var/tmp": "/tmp",
     "/etc/mtab": "/proc/self/mounts",
 }
-_FOLDERS = (CODE, LAYERS, TMP, "/proc", "/dev", "/etc", "/var", "/home", OWN)
+_FOLDERS = (CODE, LAYERS, TMP, "/proc", "/dev", "/etc", "/var", "/home", OWN, IMAGE)
 _READ_ONLY = syscalls.ATTR_RDONLY | syscalls.ATTR_NOSUID | syscalls.ATTR_NODEV
 _COPY_BYTES = 1 << 20
 

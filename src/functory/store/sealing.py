@@ -19,6 +19,7 @@ from functory.store.cipher import Cipher
 FIELD = "sealed_environment"
 _MARK = f'"{FIELD}"'.encode()
 _EMPTY = msgspec.Raw(b"{}")
+_STANDING, _NULL = "standing", b"null"
 _PURPOSE = "environment variables"
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -36,8 +37,13 @@ class Sealing:
         """A function's body to be stored."""
         fields = _decode(body)
         plain = bytes(fields.get("environment", _EMPTY))
-        if plain == b"{}":
+        standing = bytes(fields.get(_STANDING, _NULL))
+        if standing != _NULL:  # the revision that calls go to meanwhile has variables of its own
+            fields[_STANDING] = msgspec.Raw(self.seal(standing))
+        elif plain == b"{}":
             return body
+        if plain == b"{}":
+            return _encode(fields)
         sealed = base64.b64encode(self._cipher.seal(plain, _context(fields))).decode()
         return _encode({**fields, "environment": _EMPTY, FIELD: f"{self._cipher.key_id}:{sealed}"})
 
@@ -47,8 +53,11 @@ class Sealing:
             return body
         try:
             fields = _decode(body)
-            if FIELD not in fields:
-                return body  # the words stand in some value
+            standing = bytes(fields.get(_STANDING, _NULL))
+            if standing != _NULL:
+                fields[_STANDING] = msgspec.Raw(self.open(standing))
+            if FIELD not in fields:  # the words stand in some value, or in the other revision
+                return _encode(fields)
             key_id, _, sealed = _text(fields.pop(FIELD)).partition(":")
             data = base64.b64decode(sealed, validate=True)
         except (msgspec.DecodeError, binascii.Error, ValueError) as reason:

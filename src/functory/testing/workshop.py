@@ -20,6 +20,7 @@ from functory.model.instance import Exit, InstanceSpec
 from functory.runtimes import wire
 from functory.runtimes.python import find_interpreters
 from functory.sandbox.base import Sandbox, SandboxMaker
+from functory.sandbox.process import FIRST_UID
 from functory.testing.conversation import Conversation, Ended, Frame
 
 LIMIT_S = 20.0
@@ -79,6 +80,17 @@ class Workshop:
         self.folder.chmod(0o755)
         self.exits: dict[str, Exit] = {}
         self._running: list[Running] = []
+
+    @property
+    def boxed(self) -> bool:
+        """Whether its boxes have a root of their own, in which an image can stand."""
+        return self.maker.tier.name not in ("C", "D")
+
+    def give_to_root(self, folder: Path) -> None:
+        """The folder and all in it belong to who is root in boxes, as layers of images do."""
+        if os.geteuid() == 0:
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, FIRST_UID, FIRST_UID, follow_symlinks=False)
 
     def code(self, source: str, name: str = "index.py") -> Path:
         """A code folder with one file."""

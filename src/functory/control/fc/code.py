@@ -10,6 +10,7 @@ from functory.control.call import Call
 from functory.control.fc import qualifiers
 from functory.control.functory import codelinks
 from functory.control.parts import ControlParts
+from functory.model import errors
 from functory.model.account import Scope
 
 PATH = "/2023-03-30/functions/{functionName}/code"
@@ -20,6 +21,8 @@ def routes(parts: ControlParts) -> list[Route]:
 
     async def get(call: Call) -> Response:
         function = await qualifiers.resolve(parts.store, call.account_id, call.function_name(), qualifiers.of(call))
+        if not function.code_digest:
+            raise errors.InvalidArgument(f"function '{function.name}' has no code: it runs an image")
         return calls.answer(
             {"checksum": function.code_checksum, "url": codelinks.url(parts, function.code_digest)},
         )

@@ -16,7 +16,19 @@ from starlette.routing import Route
 from functory.control import call as calls
 from functory.control.call import Call
 from functory.control.commit import to_the_end
-from functory.control.fc import archive, layers, listing, outputs, paging, passing, qualifiers, revisions, rules, vpc
+from functory.control.fc import (
+    archive,
+    containers,
+    layers,
+    listing,
+    outputs,
+    paging,
+    passing,
+    qualifiers,
+    revisions,
+    rules,
+    vpc,
+)
 from functory.control.fc.inputs import CreateFunctionInput, UpdateFunctionInput
 from functory.control.parts import Code, ControlParts
 from functory.model import errors, ids
@@ -56,14 +68,13 @@ class FunctionsRoom:
         changes = await passing.with_role(self._parts, call, changes)
         await vpc.check_named(self._parts.store, call.account_id, changes["official"])
         changes["layers"] = await self._layers(call.account_id, given.layers or [])
+        changes = self._image(changes, given, None, call.account_id)
         if await self._is_there(call.account_id, name):
             raise errors.FunctionAlreadyExists(name)  # before a large archive is stored for nothing
         code = await archive.store_code(given.code, self._parts.code, self._parts.uploads, call.account_id)
-        if code is None:
-            raise errors.InvalidArgument("code is missing: give code.zipFile, the zip in base64")
+        changes = _with_code(changes, code, None)
         function = revisions.first(
-            *(call.account_id, self._function_id(call, name), name, self._parts.clock.now_ms()),
-            revisions.with_code(changes, code),
+            *(call.account_id, self._function_id(call, name), name, self._parts.clock.now_ms()), changes
         )
         await to_the_end(self._commit_new(function))
         _log("Function created", "create_function", call, function)
@@ -166,9 +177,19 @@ class FunctionsRoom:
         changes = await passing.with_role(self._parts, call, changes)
         if layers is not None:
             changes["layers"] = layers
-        if code is not None:
-            changes = revisions.with_code(changes, code)
+        changes = _with_code(self._image(changes, given, before, before.account_id), code, before)
         return revisions.following(before, self._parts.clock.now_ms(), changes)
+
+    def _image(
+        self, changes: dict[str, Any], given: UpdateFunctionInput, before: Function | None, account_id: str
+    ) -> dict[str, Any]:
+        return containers.complete(
+            changes,
+            given.custom_container_config,
+            before,
+            check=self._parts.check_image,
+            seal=lambda password: self._parts.seal(password, account_id),
+        )
 
     async def _is_there(self, account_id: str, name: str) -> bool:
         try:
@@ -200,6 +221,21 @@ class FunctionsRoom:
 
     def _answer(self, function: Function) -> Response:
         return calls.answer(outputs.function(function, self._parts.region), etag=_etag(function))
+
+
+def _with_code(changes: dict[str, Any], code: Code | None, before: Function | None) -> dict[str, Any]:
+    """Each function has either code or an image."""
+    if changes["runtime"] == containers.RUNTIME:
+        if code is not None:
+            raise errors.InvalidArgument(f"code cannot be given: runtime {containers.RUNTIME} runs an image")
+        if changes.get("layers") or ("layers" not in changes and before is not None and before.layers):
+            raise errors.InvalidArgument(f"layers cannot be used: runtime {containers.RUNTIME} runs an image")
+        return changes
+    if code is not None:
+        return revisions.with_code(changes, code)
+    if before is None or not before.code_digest:
+        raise errors.InvalidArgument("code is missing: give code.zipFile, the zip in base64")
+    return changes
 
 
 def _etag(function: Function) -> str:

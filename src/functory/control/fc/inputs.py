@@ -87,7 +87,6 @@ class CreateFunctionInput(UpdateFunctionInput, frozen=True, kw_only=True):
     """A new function."""
 
     function_name: str
-    handler: str
     runtime: str
     resource_group_id: str | None = None
     tags: list[shapes.Tag] | None = None

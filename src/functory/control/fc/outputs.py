@@ -5,11 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from functory.control.fc import containers
 from functory.model import ids
 from functory.model.function import Function, Hook
-
-STATE = "Active"
-UPDATE_STATUS = "Successful"
 
 
 def time_text(at_ms: int) -> str:
@@ -39,17 +37,12 @@ def function(one: Function, region: str) -> dict[str, Any]:
         "codeSize": one.code_size_bytes,
         "createdTime": time_text(one.created_at_ms),
         "lastModifiedTime": time_text(one.modified_at_ms),
-        "state": STATE,
-        "stateReason": one.note,
-        "stateReasonCode": "",
-        "lastUpdateStatus": UPDATE_STATUS,
-        "lastUpdateStatusReason": "",
-        "lastUpdateStatusReasonCode": "",
+        **containers.states(one),
         "internetAccess": True,
         "tags": [],
         "invocationRestriction": _restriction(one),
     }
-    return answer | one.official
+    return answer | containers.shown(one)
 
 
 def _restriction(one: Function) -> dict[str, Any]:

@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from functory.control.fc import inputs, rules, shapes
+from functory.control.fc import containers, inputs, rules, shapes
 from functory.control.fc.inputs import CreateFunctionInput, UpdateFunctionInput
 from functory.control.fc.sizes import sizes
 from functory.control.parts import Code
+from functory.model import errors
 from functory.model.function import Custom, Function
 
 _NOT_ACTED_ON = (
-    "customContainerConfig",
     "customDNS",
     "gpuConfig",
     "juiceFsConfig",
@@ -35,7 +35,9 @@ def settings(given: UpdateFunctionInput, before: Function | None, runtime_note: 
     """
     runtime = given.runtime or (before.runtime if before else "")
     changes: dict[str, Any] = {"runtime": runtime}
-    if given.handler is not None or (before and given.runtime):
+    if given.handler is None and before is None:
+        changes["handler"] = _default_handler(runtime)
+    elif given.handler is not None or (before and given.runtime):
         named = given.handler if given.handler is not None else (before.handler if before else "")
         changes["handler"] = rules.handler("handler", named, runtime)
     changes["cpu"], changes["memory_mb"] = _sizes(given, before)
@@ -79,7 +81,11 @@ def first(account_id: str, function_id: str, name: str, now_ms: int, changes: di
 def following(before: Function, now_ms: int, changes: dict[str, Any]) -> Function:
     """The revision after `before`. Its time of change is never before the last one."""
     modified_at_ms = max(now_ms, before.modified_at_ms)
-    return structs.replace(before, epoch=before.epoch + 1, modified_at_ms=modified_at_ms, **changes)
+    after = structs.replace(before, epoch=before.epoch + 1, modified_at_ms=modified_at_ms, **changes)
+    standing = after.standing
+    if standing is not None and standing.restriction != after.restriction:  # what calls go to is disabled too
+        standing = structs.replace(standing, restriction=after.restriction, epoch=after.epoch)
+    return structs.replace(after, standing=standing) if standing is not after.standing else after
 
 
 def _sizes(given: UpdateFunctionInput, before: Function | None) -> tuple[float, int]:
@@ -115,14 +121,26 @@ def _hooks(given: shapes.InstanceLifecycle, runtime: str) -> dict[str, Any]:
 
 def _custom(official: dict[str, Any], runtime: str) -> Custom | None:
     """From the field as it stands after the change: what is not given again stays."""
+    if runtime == containers.RUNTIME:
+        return rules.custom_container(containers.config_of(official))
     return rules.custom_runtime(msgspec.convert(official.get(_CUSTOM, {}), shapes.CustomRuntime), runtime)
+
+
+def _default_handler(runtime: str) -> str:
+    """An image needs none; the field is there all the same, as in the official service."""
+    if runtime != containers.RUNTIME:
+        raise errors.InvalidArgument("the body is not valid: Object missing required field `handler`")
+    return "index.handler"
 
 
 def _note(runtime_note: str, changes: dict[str, Any]) -> str:
     """What the owner should know about how the function runs here."""
     idle = [name for name in _NOT_ACTED_ON if name in changes["official"]]
-    if _CUSTOM in changes["official"] and changes["custom"] is None:
+    container = changes["runtime"] == containers.RUNTIME
+    if _CUSTOM in changes["official"] and (changes["custom"] is None or container):
         idle.append(_CUSTOM)
+    if containers.FIELD in changes["official"] and not container:
+        idle.append(containers.FIELD)
     notes = [runtime_note] if runtime_note else []
     if idle:
         notes.append(f"kept, but without effect on this node: {', '.join(idle)}")

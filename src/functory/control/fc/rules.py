@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from functory.control.fc import shapes
+from functory.control.fc import containers, shapes
 from functory.model import errors
 from functory.model.function import Custom, HealthCheck, Hook
 from functory.model.template import SNAPSHOT_MODES, SNAPSHOT_VARIABLE
@@ -105,13 +105,25 @@ def hook(field: str, given: shapes.LifecycleHook | None, runtime: str) -> Hook |
 
 def custom_runtime(given: shapes.CustomRuntime, runtime: str) -> Custom | None:
     """How a custom runtime is started; None for runtimes that start themselves."""
-    if not runtime.startswith("custom") or runtime == "custom-container":
+    if not runtime.startswith("custom") or runtime == containers.RUNTIME:
         return None
     return Custom(
         command=_words("customRuntimeConfig.command", given.command),
         args=_words("customRuntimeConfig.args", given.args),
         port=within("customRuntimeConfig.port", given.port, 1, 65535) if given.port else 0,
         health=health("customRuntimeConfig.healthCheckConfig", given.health_check_config),
+    )
+
+
+def custom_container(given: shapes.CustomContainer) -> Custom:
+    """How the program of an image is started: `entrypoint` and `command` are the words of container engines."""
+    if given.acceleration_type not in (None, "", "Default", "None"):
+        raise errors.InvalidArgument("customContainerConfig.accelerationType is not valid: Default or None")
+    return Custom(
+        command=_words("customContainerConfig.entrypoint", given.entrypoint),
+        args=_words("customContainerConfig.command", given.command),
+        port=within("customContainerConfig.port", given.port, 1, 65535) if given.port else 0,
+        health=health("customContainerConfig.healthCheckConfig", given.health_check_config),
     )
 
 

@@ -63,8 +63,14 @@ class VersionsRoom:
         given = calls.typed_body(call.body or b"{}", PublishInput)
         description = rules.text("description", given.description or "", 256)
         epoch = 0
+        latest = await self._parts.store.functions.get(call.account_id, name)
+        if latest.image is not None:  # only what can run is frozen
+            if latest.runs is not latest:
+                raise errors.FunctionNotReady(
+                    f"can not publish version for function '{name}': its image is {latest.image.state}"
+                )
+            epoch = latest.epoch
         if call.if_match:
-            latest = await self._parts.store.functions.get(call.account_id, name)
             calls.check_match(call, calls.etag_of(latest.pool_id, latest.epoch))
             epoch = latest.epoch
         made = await to_the_end(self._commit(call, name, description, epoch))

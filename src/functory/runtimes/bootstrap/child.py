@@ -35,10 +35,13 @@ def place(words: list[str], code_dir: str) -> list[str]:
     return [os.path.join(code_dir, word[len(_CODE) :]) if word.startswith(_CODE) else word for word in words]
 
 
-def start(command: list[str], code_dir: str, log_fd: int) -> int:
-    """Runs the program in the code folder, with this process's environment; its process number."""
+def start(command: list[str], code_dir: str, log_fd: int, inside: str = "code") -> int:
+    """Runs the program in the working folder, with this process's environment; its process number.
+
+    `inside`: what the program is looked for in, as messages call it.
+    """
     argv = place(command, code_dir)
-    path = _find(argv[0], command[0])
+    path = _find(argv[0], command[0], inside)
     actions = [(os.POSIX_SPAWN_DUP2, log_fd, 1), (os.POSIX_SPAWN_DUP2, log_fd, 2)]
     try:
         # Python ignores these two signals; a program must not inherit that.
@@ -53,7 +56,7 @@ def start(command: list[str], code_dir: str, log_fd: int) -> int:
         raise NotStarted(f"'{command[0]}' cannot be run: {why}") from failure
 
 
-def _find(name: str, said: str) -> str:
+def _find(name: str, said: str, inside: str) -> str:
     if "/" in name:
         candidates = [name]
     else:
@@ -68,8 +71,9 @@ def _find(name: str, said: str) -> str:
         if "/" in name:
             raise NotStarted(f"'{said}' is not an executable file: chmod +x it before it is packed")
     if "/" in name:
-        raise NotStarted(f"'{said}' is not in the code")
-    raise NotStarted(f"there is no program '{said}' on this machine")
+        raise NotStarted(f"'{said}' is not in the {inside}")
+    where = "on this machine" if inside == "code" else f"in the {inside}"
+    raise NotStarted(f"there is no program '{said}' {where}")
 
 
 class Printed:

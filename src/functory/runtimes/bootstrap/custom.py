@@ -20,8 +20,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-PORT = 9000
-"""Where programs listen that were written for the official service and do not ask."""
 PORT_NAMES = ("FC_CUSTOM_LISTEN_PORT", "FC_SERVER_PORT", "PORT")
 _FIRST_LOOK_S, _LAST_LOOK_S = 0.002, 0.025
 """Between two looks whether it listens: the first, and the longest."""
@@ -77,7 +75,8 @@ class Supervisor:
             os.environ[name] = str(self._port)
         os.environ["FC_RUNTIME_API"] = self._api.address
         try:
-            pid = child.start(self._program["command"], self._spec["code_dir"], self._printed.write_fd)
+            inside = "image" if self._spec.get("image") else "code"
+            pid = child.start(self._program["command"], self._spec["code_dir"], self._printed.write_fd, inside)
         finally:
             self._printed.close_write_end()
         self._child = child.Child(self._loop, pid, self._ended)
@@ -138,8 +137,8 @@ class Supervisor:
             return True
         if self._looked_s >= _WELL_KNOWN_LOOK_S:
             self._looked_s = 0
-            if listening.is_ours(PORT, self._child.pid):
-                self._port = PORT
+            if listening.is_ours(self._program["well_known"], self._child.pid):
+                self._port = self._program["well_known"]
                 return True
         return False
 

@@ -24,6 +24,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from functory.model.instance import RootImage
 from functory.runtimes import wire
 from functory.testing.checks.sandbox import descendants
 from functory.testing.conversation import Answer, Ended
@@ -54,6 +55,8 @@ class Subject(msgspec.Struct, kw_only=True):
     binary: bool = True
     """Whether any bytes come back as they were."""
     streams: bool = True
+    base: tuple[str, ...] = ()
+    """Layers of an image that the files are the uppermost of; empty = the files are code."""
 
     def make(self, workshop: Workshop, **fields: Any) -> Running:
         """An instance; it may not be ready yet."""
@@ -63,6 +66,9 @@ class Subject(msgspec.Struct, kw_only=True):
             target.parent.mkdir(exist_ok=True)
             target.write_bytes(content)
             target.chmod(0o755 if path in self.programs else 0o644)
+        if self.base:
+            workshop.give_to_root(code)
+            fields["image"] = RootImage(layers=(*self.base, str(code)))
         known: dict[str, Any] = {"memory_mb": 512, "context": FACTS, **self.spec}
         return workshop.make(code, **(known | fields))
 
