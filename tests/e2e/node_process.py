@@ -143,6 +143,11 @@ class NodeProcess:
         self._end()
         return code
 
+    def kill(self) -> None:
+        """Ends it as a power cut would; what it made ends with it."""
+        self.process.kill()
+        self._end()
+
     def _end(self) -> None:
         self.process.wait()
         self._reader.join(5)

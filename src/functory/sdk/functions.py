@@ -81,6 +81,9 @@ class Function(answers.Answer, frozen=True, kw_only=True):
     state: str | None = None
     state_reason: str | None = None
     """What the owner should know about how it runs on this node."""
+    last_update_status: str | None = None
+    """`InProgress` while the image of a change is brought here, `Failed` if it cannot be had."""
+    last_update_status_reason: str | None = None
 
 
 class Instance(answers.Answer, frozen=True, kw_only=True):

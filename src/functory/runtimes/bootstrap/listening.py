@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 _LISTEN = b"0A"
-_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+_TABLES = ("/proc/self/net/tcp", "/proc/self/net/tcp6")  # /proc/net is not there where /proc shows processes only
 _PROCESSES = 4096
 """Bound of the search through an instance's tree."""
 
