@@ -18,6 +18,7 @@ from contracts import go_program
 from e2e import registry_process
 from e2e.node_process import NodeProcess
 from e2e.registry_process import PASSWORD, USER, Registry, Tokens
+from e2e.test_containment import users_node  # noqa: F401 - a fixture
 from e2e.test_official_sdk import HERE, _environment_of
 from functory.sdk import ApiError, Client
 from functory.sdk.answers import Function
@@ -115,6 +116,26 @@ def test_an_instance_sees_its_image_and_nothing_else_and_may_write_to_it(
     assert not [one for one in seen["environment"] if "SECRET" in one]
     again = json.loads(client.invoke("looks", b"look").payload)
     assert again["shadow"] == "mine", "the instance keeps what it wrote"
+
+
+def test_an_ordinary_users_node_runs_images_too(users_node: NodeProcess) -> None:  # noqa: F811
+    with Client(users_node.credentials) as client:
+        if client.node().tier.name in ("C", "D"):
+            pytest.skip("cannot be shown here: there are no boxes for ordinary users")
+        folder = image().write(in_images(users_node, "ordinary"))
+        owner = users_node.data.stat()
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, owner.st_uid, owner.st_gid)
+        container = {"image": f"oci:{folder}"}
+        fields = {"runtime": "custom-container", "customContainerConfig": container, "timeout": 10}
+        client.functions.create("ordinary", fields, None)
+        made = settled(client, "ordinary")
+        assert made.state == "Active", made
+        seen = json.loads(client.invoke("ordinary", b"look").payload)
+        assert (seen["second"], seen["shadow"], seen["writes"], seen["removes"]) == ("upper", "secret", "", "")
+        assert "no such file" in seen["gone"]
+        assert "no such file" in seen["hidden"]
+        client.functions.delete("ordinary")
 
 
 def test_what_one_instance_writes_no_other_sees(node: NodeProcess, create: Create, client: Client) -> None:

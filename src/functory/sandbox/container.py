@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 
 from . import skeleton, syscalls
 
@@ -31,6 +32,7 @@ _INODES_PER_MB = 64
 _FILES = ("/etc/resolv.conf", "/etc/hosts")
 """The box's own, whatever the image says."""
 _FILE_BYTES = 1 << 16
+_WITHOUT_FILES = ("BuiltinImporter", "FrozenImporter")
 _FLAGS = syscalls.MS_NOSUID | syscalls.MS_NODEV
 
 
@@ -46,6 +48,7 @@ def enter(spec: dict[str, Any], layers: list[int]) -> None:
     _lay(layers)
     over = {"/proc": syscalls.open_tree("/proc"), "/dev": syscalls.open_tree("/dev"), "/tmp": syscalls.open_tree("tmp")}
     texts = {path: _read(path) for path in _FILES}
+    _load_no_more()
     os.chdir("root")
     syscalls.pivot_root(".", ".")
     syscalls.umount(".")
@@ -61,6 +64,12 @@ def enter(spec: dict[str, Any], layers: list[int]) -> None:
     os.makedirs(spec["image"]["workdir"], mode=0o777, exist_ok=True)
     environment = spec["environment"]
     environment.setdefault("HOME", HOME if os.path.isdir(HOME) else skeleton.TMP)
+
+
+def _load_no_more() -> None:
+    """From here on files are the image's: what it calls a module of Python's must not run with our rights."""
+    sys.path.clear()
+    sys.meta_path[:] = [one for one in sys.meta_path if getattr(one, "__name__", "") in _WITHOUT_FILES]
 
 
 def _lay(layers: list[int]) -> None:

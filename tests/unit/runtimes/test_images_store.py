@@ -16,10 +16,12 @@ import zstandard
 
 import image_kit
 from functory.model import errors
-from functory.runtimes.images import pages, reference
+from functory.runtimes.images import pages, prefetch, reference
 from functory.runtimes.images.local import LocalSource
 from functory.runtimes.images.manifest import Image
+from functory.runtimes.images.prefetch import Prefetch
 from functory.runtimes.images.store import ImageLimits, ImageStore
+from functory.testing.clock import JumpingClock
 
 CONFIG = {"Entrypoint": ["/run"], "Cmd": ["fast"], "Env": ["A=b=c"], "WorkingDir": "/work"}
 LAYERS = [image_kit.layer(("run", b"1"), ("etc/x", b"x")), image_kit.layer(("etc/y", b"y" * 5000))]
@@ -210,6 +212,7 @@ import asyncio, sys
 from pathlib import Path
 from functory.runtimes.images import reference
 from functory.runtimes.images.local import LocalSource
+from functory.runtimes.images.prefetch import Prefetch
 from functory.runtimes.images.store import ImageLimits, ImageStore
 
 async def main(folder, name, allowed):
@@ -268,3 +271,43 @@ async def test_what_a_start_has_read_is_found_and_asked_for(store: ImageStore, t
     assert [(one.layer, one.path) for one in found.files] == [(0, "read")]
     assert any(start <= 1 << 20 < start + length for start, length in found.files[0].runs)
     assert pages.ask(layers, found) == found.size_bytes
+
+
+def _resident(layer: str) -> list[str]:
+    """The files of which something is in memory, once there are any: the kernel reads on after it was asked."""
+    for _ in range(100_000):
+        if found := pages.record([layer]).files:
+            return [one.path for one in found]
+    raise AssertionError("nothing was read")
+
+
+async def test_what_the_first_start_reads_is_recorded_and_read_ahead_after_a_restart(
+    store: ImageStore, tmp_path: Path
+) -> None:
+    large = bytes(range(256)) * 8192
+    image_kit.Built([image_kit.layer(("read", large), ("unread", large))], CONFIG).write(tmp_path / "a")
+    image, _ = await pull(store, f"oci:{tmp_path}/a", tmp_path)
+    (layer,) = store.root(image).layers
+    if pages.record([layer]).files:
+        pytest.skip("cannot be shown here: this file system keeps its pages")
+    clock = JumpingClock()
+    first = Prefetch(store, clock=clock)
+    first.starting(image)
+    _touch(f"{layer}/read", 0)
+    await clock.wait_armed()
+    await clock.advance(prefetch.RECORD_AFTER_S)
+    await first.finish()
+    pages.let_go(layer)
+    assert not pages.record([layer]).files
+    again = Prefetch(store, clock=clock)
+    again.starting(image)
+    await again.finish()
+    assert _resident(layer) == ["read"]
+    pages.let_go(layer)
+    again.starting(image)
+    await again.finish()
+    assert not pages.record([layer]).files, "what was started a moment ago is in memory most likely"
+    await clock.advance(prefetch.AGAIN_S + 1)
+    again.starting(image)
+    await again.finish()
+    assert _resident(layer) == ["read"]

@@ -46,6 +46,11 @@ class Prefetch:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def finish(self) -> None:
+        """Until all that was begun is done."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
     def starting(self, image: Image) -> None:
         """An instance of the image is about to start. Returns at once."""
         now_ns = self._clock.monotonic_ns()

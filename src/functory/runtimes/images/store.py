@@ -58,7 +58,9 @@ class ImageStore:
     """Brings images here, once, and says where they lie. A Service."""
 
     def __init__(self, folder: Path, *, limits: ImageLimits, owner: int = -1) -> None:
-        """`owner`: the user that files of images shall belong to, the one that is root in boxes; -1 = our own."""
+        """`owner`: the user that files of images shall belong to if we may give them away, the one that is root in
+        boxes. Who may not is an ordinary user, whose own they stay: in his boxes there is no other.
+        """
         self._folder = folder
         self._layers = folders.HashedFolders(folder / "layers")
         self._known = folder / "known"
@@ -173,6 +175,8 @@ class ImageStore:
         self._folder.chmod(0o700)  # what lies in layers may be changed by everybody who gets there: nobody does
         shutil.rmtree(self._tmp, ignore_errors=True)
         self._tmp.mkdir(mode=0o700)
+        if not _may_give(self._tmp, self._owner):
+            self._owner = -1
         self._layers.prepare()
         there = self._layers.digests()
         images = {}
@@ -218,6 +222,19 @@ class ImageStore:
             return await to_its_end(asyncio.to_thread(work))
         except OSError as failure:
             raise failures.of_os(failure, "the image store") from failure
+
+
+def _may_give(folder: Path, owner: int) -> bool:
+    """Whether files can be given to `owner`, found out by doing it: user namespaces know few users."""
+    probe = folder / "probe"
+    probe.mkdir()
+    try:
+        os.chown(probe, owner, owner)
+    except OSError:
+        return False
+    finally:
+        probe.rmdir()
+    return True
 
 
 def _own_folder(above: Path, name: str) -> Path:
