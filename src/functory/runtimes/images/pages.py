@@ -4,6 +4,9 @@ Layers are let go of from memory when they have been unpacked. What is in memory
 that start has touched (and what the kernel read around it): `record` asks the kernel for it, `ask` has it read again
 while a later start is under way, in the order of the files on the disk as far as folders show it.
 
+Recording looks at every file of the layers, for a second if they are many, and so is a process of its own:
+`python -m functory.runtimes.images.pages FILE LAYER …` writes what it finds into FILE.
+
 The list is bounded, and only a hint: what cannot be read any more is passed over.
 """
 
@@ -14,9 +17,14 @@ import ctypes
 import mmap
 import os
 import stat
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import msgspec
+
+from functory.runtimes import folders
+from functory.sandbox import confine
 
 FILES_MAX = 20_000
 BYTES_MAX = 1 << 30
@@ -139,3 +147,14 @@ def _runs(pages: bytes) -> tuple[tuple[int, int], ...]:
             runs.append((at, end - at))
         at = pages.find(1, end)
     return tuple((start * _PAGE, length * _PAGE) for start, length in runs)
+
+
+def main(file: str, *layers: str) -> None:
+    """Records into a file."""
+    confine.die_with_parent(0)
+    os.nice(10)
+    folders.write_durably(Path(file), msgspec.json.encode(record(layers)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
 from functory.clock import Clock
 from functory.observe.logs import fields
-from functory.runtimes import folders
 from functory.runtimes.images import pages
 from functory.runtimes.images.manifest import Image
 from functory.runtimes.images.store import ImageStore
@@ -69,9 +71,7 @@ class Prefetch:
                 await asyncio.to_thread(pages.ask, layers, recording)
                 return
             await self._clock.sleep(RECORD_AFTER_S)
-            found = await asyncio.to_thread(pages.record, layers)
-            data = msgspec.json.encode(found)
-            await asyncio.to_thread(partial(folders.write_durably, self._store.pages(image.digest), data))
+            await _record(self._store.pages(image.digest), layers)
         except OSError as failure:
             log.warning(
                 "What an image reads at its start could not be recorded or read ahead; starts are slower for it",
@@ -83,3 +83,20 @@ class Prefetch:
             return msgspec.json.decode(self._store.pages(digest).read_bytes(), type=pages.Recording)
         except (FileNotFoundError, msgspec.DecodeError):
             return None
+
+
+async def _record(file: Path, layers: Sequence[str]) -> None:
+    """OSError if the process that records does not get it done."""
+    arguments = ("-I", "-m", "functory.runtimes.images.pages", str(file), *layers)
+    nothing = asyncio.subprocess.DEVNULL
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stdin=nothing, stdout=nothing, env={"PATH": os.defpath}
+    )
+    try:
+        code = await child.wait()
+    except BaseException:
+        child.kill()
+        await child.wait()
+        raise
+    if code:
+        raise OSError(f"the process that records ended with code {code}")

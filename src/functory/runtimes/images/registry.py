@@ -81,13 +81,14 @@ class RegistrySource:
         host = reference.host
         self._base = f"{'http' if is_loopback(host) else 'https'}://{host}/v2/{reference.repository}"
         self._authorization = b""
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=_trust(credentials), network_backend=backend, max_connections=4
-        )
+        self._backend = backend
+        self._pool: httpcore.AsyncConnectionPool | None = None
 
     async def close(self) -> None:
         """Closes the connections."""
-        await self._pool.aclose()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.aclose()
 
     async def find(self) -> Found:
         """The image that the tag or digest means now."""
@@ -169,6 +170,11 @@ class RegistrySource:
     @contextlib.asynccontextmanager
     async def _stream(self, url: str, headers: list[tuple[bytes, bytes]]) -> AsyncIterator[httpcore.Response]:
         times = {"connect": _CONNECT_S, "read": _READ_S, "write": _READ_S, "pool": _READ_S}
+        if self._pool is None:  # reading the system's authorities takes longer than the loop may wait
+            trusted = await asyncio.to_thread(_trust, self._credentials)
+            self._pool = httpcore.AsyncConnectionPool(
+                ssl_context=trusted, network_backend=self._backend, max_connections=4
+            )
         async with self._pool.stream("GET", url, headers=headers, extensions={"timeout": times}) as answer:
             yield answer
 
