@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 import image_kit
 from contracts import go_program
 from e2e import registry_process
-from e2e.node_process import NodeProcess
+from e2e.node_process import NodeProcess, clean_environment
 from e2e.registry_process import PASSWORD, USER, Registry, Tokens
 from e2e.test_containment import users_node  # noqa: F401 - a fixture
 from e2e.test_official_sdk import HERE, _environment_of
@@ -199,6 +200,29 @@ def test_the_hosts_files_cannot_be_named(client: Client, tmp_path: Path) -> None
     fields = {"runtime": "custom-container", "customContainerConfig": {"image": f"oci:{tmp_path}/outside"}}
     with pytest.raises(ApiError, match="not below a folder"):
         client.functions.create("outside", fields, None)
+
+
+def test_the_command_line_deploys_an_image_and_waits_for_it(node: NodeProcess, client: Client, tmp_path: Path) -> None:
+    folder = image().write(in_images(node, "line"))
+
+    def deploy(reference: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "functory.yaml").write_text(f"functions:\n  line:\n    image: {reference}\n    port: 9000\n")
+        command = [sys.executable, "-m", "functory", "deploy", str(tmp_path)]
+        environment = clean_environment()
+        return subprocess.run(
+            command, cwd=node.folder, env=environment, capture_output=True, text=True, timeout=90, check=False
+        )
+
+    first = deploy(f"oci:{folder}")
+    assert first.returncode == 0, first.stderr
+    assert client.invoke("line", b"x").payload == b"x"
+    again = deploy(f"oci:{folder}")
+    assert "unchanged" in again.stderr, again.stderr
+    broken = deploy(f"oci:{folder}-not-there")
+    assert broken.returncode != 0
+    assert "cannot be had" in broken.stderr
+    assert client.invoke("line", b"x").payload == b"x", "calls go to the revision before"
+    client.functions.delete("line")
 
 
 # --- a registry -------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from functory.sdk import differ, errors
+from functory.sdk import differ, errors, settled
 from functory.sdk import project as projects
 from functory.sdk.client import Client
 from functory.sdk.functions import CustomRuntime, Function
@@ -73,6 +73,8 @@ def plan(
 def _differs(field: str, before: object, after: object) -> bool:
     if field == "environmentVariables":
         return (before or {}) != (after or {})  # a variable that is empty is not one that is missing
+    if field == "customContainerConfig" and isinstance(before, dict):
+        before = {key: value for key, value in before.items() if key != "resolvedImageUri"}  # the node's own word
     if before is None and isinstance(after, dict | list) and differ.is_shell(after):
         return False  # the node keeps no shells
     return not differ.same(before, after)
@@ -103,12 +105,13 @@ def _found(client: Client, project: Project) -> tuple[Function | None, dict[str,
 
 
 def apply(client: Client, source: Path | None, project: Project, package: Package | None, layer: str) -> Deployed:
-    """Makes the function what the folder says. `ProjectError` or `ApiError` if it cannot be."""
+    """Makes the function what the folder says. `ProjectError`, `ImageError` or `ApiError` if it cannot be."""
     for attempt in range(_TRIES):
         current, official = _found(client, project)
         steps = plan(current, source, project, package, layer, official)
         try:
-            return Deployed(function=_sent(client, project.name, current, steps, package), plan=steps)
+            sent = _sent(client, project.name, current, steps, package)
+            return Deployed(function=settled.wait(client, sent), plan=steps)
         except errors.ApiError as refusal:
             # Somebody else created, changed or deleted it after we looked.
             raced = refusal.code in ("ConcurrentUpdateError", "FunctionAlreadyExists", "FunctionNotFound")

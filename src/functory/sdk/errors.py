@@ -55,6 +55,10 @@ class ProjectError(SdkError):
     """The folder does not describe a function."""
 
 
+class ImageError(SdkError):
+    """The function is there, but the image it shall run is not."""
+
+
 class _Problem(msgspec.Struct):
     """An error body, as every official API answers it."""
 
