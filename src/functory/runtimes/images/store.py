@@ -71,6 +71,8 @@ class ImageStore:
         self._pulling: Shared[tuple[Image, str]] = Shared()
         self._unpacking: Shared[int] = Shared()
         self._places = asyncio.Semaphore(limits.at_once)
+        self._sweeping = asyncio.Lock()
+        """Held while layers are removed: a pull that begins meanwhile would count on one that goes."""
         self._young: set[str] = set()
         """Pulled since the last collection: the function that needs it may not be stored yet."""
         self._running = False
@@ -114,6 +116,8 @@ class ImageStore:
 
     async def _pull(self, source: Source) -> tuple[Image, str]:
         try:
+            async with self._sweeping:
+                pass
             async with asyncio.timeout(self._limits.pull_s):
                 found = await source.find()
                 self._young.add(found.image.digest)
@@ -201,6 +205,13 @@ class ImageStore:
 
         What was pulled since the last collection is spared once.
         """
+        async with self._sweeping:
+            gone = await self._sweep(keep)
+        if gone:
+            log.info("Layers that no function uses were removed", extra=fields("collect_images", layers=gone))
+        return gone
+
+    async def _sweep(self, keep: set[str]) -> int:
         spared = keep | self._young
         self._young = set()
         for digest in set(self._images) - spared:
@@ -213,8 +224,6 @@ class ImageStore:
         gone = await self._thread(self._layers.digests) - needed
         for diff_id in gone:
             await self._thread(partial(self._layers.remove, diff_id))
-        if gone:
-            log.info("Layers that no function uses were removed", extra=fields("collect_images", layers=len(gone)))
         return len(gone)
 
     async def _thread(self, work: Callable[[], T]) -> T:
