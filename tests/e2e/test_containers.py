@@ -329,7 +329,7 @@ def test_the_official_sdk_deploys_and_waits_as_for_the_cloud(
 
 def test_a_node_that_is_killed_while_it_pulls_goes_on_at_its_next_start(tmp_path: Path) -> None:
     many = image_kit.layer(
-        image_kit.program("server", go_program.build(SOURCE)), *((f"f/{number}", b"x") for number in range(30_000))
+        image_kit.program("server", go_program.build(SOURCE)), *((f"f/{number}", b"x") for number in range(10_000))
     )
     running = NodeProcess(tmp_path)
     running.start()

@@ -2,10 +2,11 @@
 
     pull   find → for each layer that is not there: fetch → unpack in a process of its own → rename → record, durable
 
-    images/layers/<diff_id>/    a layer, shared by all images that have it
-    images/known/<digest>.json  an image: its layers and how its program is started; written last
-    images/pages/<digest>.json  what its starts read
-    images/tmp/                 layers on their way here
+    layers/<diff_id>/    a layer, shared by all images that have it
+    known/<digest>.json  an image: its layers and how its program is started; written last
+    pages/<digest>.json  what its starts read
+    tmp/                 layers on their way here
+    left/                what a killed process left half made, while it is removed
 
 A kill between any two steps leaves no record, and layers that are whole; what lies about is removed at the next start.
 """
@@ -17,6 +18,7 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -65,6 +67,8 @@ class ImageStore:
         self._layers = folders.HashedFolders(folder / "layers")
         self._known = folder / "known"
         self._tmp = folder / "tmp"
+        self._left = folder / "left"
+        self._clearing: asyncio.Task[None] | None = None
         self._limits = limits
         self._owner = owner
         self._images: dict[str, Image] = {}
@@ -80,6 +84,8 @@ class ImageStore:
     async def start(self) -> None:
         """Removes what a killed process left half made, and reads what is there."""
         self._images = await self._thread(self._read_known)
+        left = asyncio.to_thread(shutil.rmtree, self._left, ignore_errors=True)
+        self._clearing = asyncio.get_running_loop().create_task(left, name="images left half made")
         self._running = True
 
     async def stop(self) -> None:
@@ -87,6 +93,8 @@ class ImageStore:
         self._running = False
         await self._pulling.cancel()
         await self._unpacking.cancel()
+        if self._clearing is not None:
+            await asyncio.wait([self._clearing])
 
     def get(self, digest: str) -> Image | None:
         """An image that is here."""
@@ -177,7 +185,7 @@ class ImageStore:
         for folder in (self._folder, self._known, self._tmp, self._folder / "pages"):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder.chmod(0o700)  # what lies in layers may be changed by everybody who gets there: nobody does
-        shutil.rmtree(self._tmp, ignore_errors=True)
+        self._set_aside()
         self._tmp.mkdir(mode=0o700)
         if not _may_give(self._tmp, self._owner):
             self._owner = -1
@@ -194,6 +202,13 @@ class ImageStore:
             else:
                 path.unlink()
         return images
+
+    def _set_aside(self) -> None:
+        """What is half made goes out of the way at once, and is removed while the node works: it may be much."""
+        self._left.mkdir(mode=0o700, exist_ok=True)
+        place = Path(tempfile.mkdtemp(dir=self._left))
+        for number, path in enumerate([self._tmp, *(self._folder / "layers").glob(".making-*")]):
+            path.rename(place / str(number))
 
     def _write_known(self, image: Image) -> None:
         folders.write_durably(
