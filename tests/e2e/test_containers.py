@@ -20,9 +20,9 @@ from e2e import registry_process
 from e2e.node_process import NodeProcess, clean_environment
 from e2e.registry_process import PASSWORD, USER, Registry, Tokens
 from e2e.test_containment import users_node  # noqa: F401 - a fixture
-from e2e.test_official_sdk import HERE, _environment_of
+from e2e.test_official_sdk import HERE
 from functory.sdk import ApiError, Client
-from functory.sdk.answers import Function
+from functory.sdk.functions import Function
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(120)]
 SOURCE = Path(__file__).resolve().parents[1] / "contracts" / "subjects" / "container"
@@ -311,7 +311,7 @@ def test_the_official_sdk_deploys_and_waits_as_for_the_cloud(
     sdk_python: Path,
 ) -> None:
     first, other = image().write(in_images(node, "sdk")), image().write(in_images(node, "other"))
-    environment = _environment_of(node) | {"IMAGE": f"oci:{first}", "OTHER_IMAGE": f"oci:{other}"}
+    environment = node.cloud_environment | {"IMAGE": f"oci:{first}", "OTHER_IMAGE": f"oci:{other}"}
     done = subprocess.run(
         [str(sdk_python), str(HERE / "containers.py")],
         env=environment,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 
-from functory.sdk import answers, errors
+from functory.sdk import errors
 from functory.sdk.client import Client
+from functory.sdk.functions import Function
 
 LIMIT_S = 900.0
 _LOOK_S = 0.1
 
 
-def wait(client: Client, function: answers.Function, limit_s: float = LIMIT_S) -> answers.Function:
+def wait(client: Client, function: Function, limit_s: float = LIMIT_S) -> Function:
     """The function as it stands then; at once for one that runs code. `ImageError` says why it has no image."""
     deadline = time.monotonic() + limit_s
     while function.state == "Pending" or function.last_update_status == "InProgress":
