@@ -246,6 +246,40 @@ async def test_an_instance_that_breaks_the_protocol_is_ended_and_its_caller_told
     assert json.loads(answer.body)["errorType"] == "ProtocolBroken"
 
 
+async def test_an_instance_that_greets_twice_is_ended() -> None:
+    async def greets(asked: Asked) -> bytes:
+        asked.instance.send(0, wire.Type.HELLO, 0, 0, b'{"protocol": 1}', b"")
+        await asyncio.Event().wait()
+        return b""
+
+    async with edge(greets) as node:
+        assert json.loads((await node.call("echo")).body)["errorType"] == "ProtocolBroken"
+        assert node.spawner.killed
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        b'{"protocol": 1, "importUs": %b}' % (b"9" * 400),
+        b'{"protocol": 1, "initUs": -1}',
+        b'{"protocol": 1, "pid": 1e99}',
+        b'{"protocol": 1, "mode": "%b"}' % (b"x" * 5000),
+        b"[" * 5000,
+        b"\xff",
+    ],
+    ids=["400 digits", "negative", "a float", "long", "deep", "not text"],
+)
+async def test_a_greeting_that_no_answer_or_record_can_hold_is_no_greeting(told: bytes) -> None:
+    async with edge(echo) as node:
+        node.spawner.hello = False
+        call = asyncio.create_task(node.call("echo"))
+        await node.spawner.spawned.wait()
+        node.spawner.made[0].send(0, wire.Type.HELLO, 0, 0, told, b"")
+        answer = await call
+        assert node.spawner.killed
+    assert json.loads(answer.body)["errorType"] == "ProtocolBroken"
+
+
 async def test_a_failed_start_reaches_the_caller_as_initialization_error() -> None:
     async with edge(echo) as node:
         node.spawner.hello = False

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from functory.model import errors
+from functory.model.pieces import Pieces
 
 SMALL_BYTES = 64 * 1024
 """Spilled at once when the budget is used up."""
@@ -54,7 +55,7 @@ class FileBody:
     def size_bytes(self) -> int:
         return self._size
 
-    def append(self, data: bytes) -> None:
+    def append(self, data: bytes | bytearray) -> None:
         """Adds to the end; `StorageFull` when the disk is full."""
         view = memoryview(data)
         try:
@@ -106,7 +107,7 @@ class BodyCollector:
         self._budget = budget
         self._limit = limit_bytes
         self._hash = hashlib.sha256() if hashed else None
-        self._pieces: list[bytes] = []
+        self._pieces = Pieces()
         self._file: FileBody | None = None
         self.size_bytes = 0
 
@@ -120,21 +121,19 @@ class BodyCollector:
         if self._file is not None:
             self._file.append(piece)
             return
-        self._pieces.append(piece)
+        self._pieces.add(piece)
         self._budget.used_bytes += len(piece)
         if self.size_bytes > self._budget.spill_at():
             self._spill()
 
     def _spill(self) -> None:
         self._file = FileBody(_nameless(self._budget.config.folder))
-        pieces = self._forget()
-        for piece in pieces:
+        for piece in self._forget():
             self._file.append(piece)
 
-    def _forget(self) -> list[bytes]:
-        pieces, self._pieces = self._pieces, []
-        self._budget.used_bytes -= sum(map(len, pieces))
-        return pieces
+    def _forget(self) -> list[bytes | bytearray]:
+        self._budget.used_bytes -= self._pieces.size_bytes
+        return self._pieces.take()
 
     def finish(self) -> Collected:
         """The whole body. The collector is empty afterwards."""

@@ -10,6 +10,7 @@ from functory.gateway.http_answer import BAD_ANSWER, Answer, BadAnswer
 from functory.gateway.targets import Bound
 from functory.gateway.tunnel import Line
 from functory.model.invocation import ReplyStream, Sink
+from functory.model.pieces import Pieces
 
 NO_BODY = (204, 304)
 
@@ -55,7 +56,7 @@ class Peek:
         self._request_id = request_id
         self._source = source
         self._sink: Sink | None = None
-        self._kept: list[bytes] | None = None
+        self._kept: Pieces | None = None
         self._done = False
         """The client has its answer; what still comes is dropped."""
 
@@ -65,7 +66,7 @@ class Peek:
         elif self._done:
             return
         elif self._kept is not None:
-            self._kept.append(piece)
+            self._kept.add(piece)
         elif piece:
             self._first(piece)
 
@@ -77,7 +78,7 @@ class Peek:
         if self._sink is not None:
             self._sink.end(complete)
         elif self._kept is not None and complete:
-            self._owner.returned(self._client, self._head, self._bound, self._request_id, b"".join(self._kept))
+            self._owner.returned(self._client, self._head, self._bound, self._request_id, self._kept.joined())
         elif not self._client.gone:
             message = "the function ended before its answer did"
             broken = http_answer.failure(502, "UnhandledInvocationError", message, BAD_ANSWER, self._request_id)
@@ -88,7 +89,8 @@ class Peek:
             self._source.cancel()
             return
         if self._source.size_bytes is not None and piece[:1] == b"{":
-            self._kept = [piece]
+            self._kept = Pieces()
+            self._kept.add(piece)
             return
         try:
             head = http_answer.head_of_stream(piece) if self._source.size_bytes is None else None

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 
+from functory.model.pieces import Pieces
+
+_JOINED_BYTES = 1024
+"""Pieces of the tail are joined up to this length."""
+
 
 class LogBuffer:
     """Collects text up to `limit` bytes; beyond that the first half and the last half stay."""
@@ -12,23 +17,26 @@ class LogBuffer:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._head: list[bytes] = []
+        self._head = Pieces()
         self._tail: deque[bytes] = deque()
         self._tail_bytes = 0
         self.kept_bytes = 0
         self.dropped_bytes = 0
 
     def add(self, text: bytes) -> None:
-        """One more piece."""
+        """One more piece. Small and empty ones without end take no more room than their bytes."""
         half = self._limit // 2
-        if self.kept_bytes + len(text) <= half and not self._tail:
-            self._head.append(text)
+        if self.kept_bytes + len(text) <= half and not self._tail_bytes:
+            self._head.add(text)
             self.kept_bytes += len(text)
             return
         if len(text) > half:
             self.dropped_bytes += len(text) - half
             text = text[-half:]
-        self._tail.append(text)
+        if self._tail and len(self._tail[-1]) + len(text) <= _JOINED_BYTES:
+            self._tail[-1] += text
+        elif text:
+            self._tail.append(text)
         self._tail_bytes += len(text)
         while self._tail_bytes > half:
             old = self._tail.popleft()
@@ -41,9 +49,9 @@ class LogBuffer:
     def text(self) -> bytes:
         """What was kept, with a line that names what was not."""
         if not self.dropped_bytes:
-            return b"".join((*self._head, *self._tail))
+            return b"".join((self._head.joined(), *self._tail))
         note = b"\n[... %d bytes of output dropped: the limit per request is %d bytes ...]\n" % (
             self.dropped_bytes,
             self._limit,
         )
-        return b"".join((*self._head, note, *self._tail))
+        return b"".join((self._head.joined(), note, *self._tail))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from functory.instances.channel import Channel
 from functory.model.invocation import Sink
+from functory.model.pieces import Pieces
 
 
 class Reply:
@@ -35,7 +36,7 @@ class Reply:
         self._size = size_bytes
         self._exclusive = exclusive
         self._sink: Sink | None = None
-        self._early: list[bytes] = []
+        self._early = Pieces()
         self._finished: list[Callable[[], None]] = []
         self._cancelled = False
         self.complete: bool | None = None
@@ -50,9 +51,8 @@ class Reply:
 
     def start(self, sink: Sink) -> None:
         self._sink = sink
-        early, self._early = self._early, []
-        for piece in early:
-            sink.write(piece)
+        for piece in self._early.take():
+            sink.write(bytes(piece))
         if self.complete is not None:
             sink.end(self.complete)
 
@@ -67,7 +67,7 @@ class Reply:
     def cancel(self) -> None:
         self._cancelled = True
         self._sink = None
-        self._early = []
+        self._early.take()
         self.resume()
 
     def finished(self, callback: Callable[[], None]) -> None:
@@ -82,7 +82,7 @@ class Reply:
         if self._sink is not None:
             self._sink.write(piece)
         elif not self._cancelled:
-            self._early.append(piece)
+            self._early.add(piece)
 
     def finish(self, complete: bool) -> None:
         """Nothing more comes."""
@@ -100,11 +100,11 @@ class Collector:
     """A sink that keeps the whole reply: for callers that need it in one piece."""
 
     def __init__(self, done: Callable[[bytes, bool], None]) -> None:
-        self._pieces: list[bytes] = []
+        self._pieces = Pieces()
         self._done = done
 
     def write(self, piece: bytes) -> None:
-        self._pieces.append(piece)
+        self._pieces.add(piece)
 
     def end(self, complete: bool) -> None:
-        self._done(b"".join(self._pieces), complete)
+        self._done(self._pieces.joined(), complete)
