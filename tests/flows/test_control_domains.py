@@ -111,6 +111,19 @@ async def test_a_domain_belongs_to_one_account(told: Told) -> None:
     assert problem_of(await told.control.call("DELETE", ONE, key=READER))[0] == 403
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["api.example.com", "functory-upload.oss-cn-hangzhou.aliyuncs.com", "1234567890123456.cn-hangzhou.fc.aliyuncs.com"],
+)
+async def test_a_name_under_which_the_node_itself_is_reached_can_be_taken_by_nobody(told: Told, name: str) -> None:
+    parts = replace(told.control.parts, is_own_host=lambda host: host == "api.example.com")
+    told.control.client = httpx.AsyncClient(transport=httpx.ASGITransport(create_app(parts)), base_url="http://x")
+    assert problem_of(await told.create(domainName=name.upper()))[:2] == (403, "AccessDenied")
+    assert told.changed == []
+    assert (await told.create(domainName=f"not-{name.partition('.')[0]}.example.org")).status_code == 200
+    await told.control.client.aclose()
+
+
 async def test_pages_of_domains_follow_each_other(told: Told) -> None:
     for letter in "cab":
         assert (await told.create(domainName=f"{letter}.example.com")).status_code == 200

@@ -158,6 +158,35 @@ async def test_a_role_for_some_functions_touches_these_alone(control: kit.Contro
         assert problem_of(await signed_by_role(control, method, path))[:2] == (403, "AccessDenied"), path
 
 
+async def test_a_role_for_some_functions_cannot_have_others_called_by_naming_them(control: kit.Control) -> None:
+    for name in ("echo", "friend", "other"):
+        await control.create(name)
+    await make(control, scopes=["deploy"], functions=["echo", "friend"])
+    config = f"{FUNCTIONS}/echo/async-invoke-config"
+    for on in ("onSuccess", "onFailure"):
+        for arn, status in (
+            (f"acs:fc:local:{kit.ACCOUNT}:functions/other", 403),
+            ("acs:fc:local::functions/other/LATEST", 403),
+            (f"acs:fc:local:{kit.ACCOUNT}:functions/friend", 200),
+        ):
+            body = {"destinationConfig": {on: {"destination": arn}}}
+            assert (await signed_by_role(control, "PUT", config, json=body)).status_code == status, arn
+    body = {"destinationConfig": {"onFailure": {"destination": f"acs:fc:local:{kit.ACCOUNT}:functions/other"}}}
+    assert (await control.call("PUT", config, json=body)).status_code == 200
+
+
+async def test_a_role_for_some_functions_cannot_read_a_layer_by_putting_it_under_its_code(control: kit.Control) -> None:
+    await control.create("echo")
+    built = await control.call("POST", "/functory/v1/layers", json={"requirements": "six", "runtime": "python3"})
+    await make(control, scopes=["deploy"], functions=["echo"])
+    body = {"layers": [built.json()["arn"]]}
+    refused = await signed_by_role(control, "PUT", f"{FUNCTIONS}/echo", json=body)
+    assert problem_of(refused)[:2] == (403, "AccessDenied")
+    assert (await control.call("PUT", f"{FUNCTIONS}/echo", json=body)).status_code == 200
+    kept = await signed_by_role(control, "PUT", f"{FUNCTIONS}/echo", json=body | {"description": "kept"})
+    assert kept.status_code == 200  # what an admin put there may stay
+
+
 async def test_temporary_credentials_make_no_token_that_outlives_them(control: kit.Control) -> None:
     await make(control, scopes=["admin"])
     body = {"functions": None, "expiresInSeconds": 3600}

@@ -34,6 +34,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "a host name in lower case",
         ),
     ] = ""
+    own_hosts: Annotated[
+        str,
+        rules.text(
+            "Names under which clients reach the API, between commas: no custom domain may take one.",
+            r"([a-z0-9._-]+(,[a-z0-9._-]+)*)?",
+            "host names in lower case between commas",
+        ),
+    ] = ""
     tls_port: Annotated[int, rules.count(0, 65535, "Port where custom domains are served by HTTPS; 0 = nowhere.")] = 0
     region: Annotated[
         str,

@@ -181,6 +181,8 @@ class ControlParts:
     on_vpc_deleted: Callable[[Vpc], None] = lambda _: None
     on_bindings_changed: Callable[[str, str], Awaitable[None]] = _nobody
     """Told, by account and function, after a VPC binding was made or removed; in force when it returns."""
+    is_own_host: Callable[[str], bool] = lambda _: False
+    """Whether a host name is the node's: a custom domain of that name would take what is sent to others."""
     trigger_url: Callable[[Trigger], str] = lambda _: ""
     """Where an HTTP trigger is called."""
     uploads: Uploads | None = None

@@ -25,7 +25,13 @@ LIFE_S = 3600
 WAITING_MAX = 200
 """Objects that wait at once, of all accounts."""
 PREFIX = "uploads/"
+_STORE = "aliyuncs.com"
 _KEY_ID = re.compile(r"STS\.([0-9a-zA-Z]{1,64})\.(([0-9a-f]{8,10})-[0-9a-f]{32})")
+
+
+def is_own_host(host: str) -> bool:
+    """Whether objects are put under this host name, as the object store's clients form it."""
+    return host.endswith(f".{_STORE}") or host == _STORE
 
 
 class Uploads:

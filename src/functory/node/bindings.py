@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 
 from functory.clock import Clock
@@ -39,6 +40,9 @@ class Bindings:
         self._store = store
         self.targets = Targets(account_id, settings.domain)
         self.tls = TlsSites()
+        names = (settings.host, socket.gethostname(), *settings.own_hosts.split(","))
+        self._own_hosts = frozenset(name.lower() for name in names)
+        self._domain = settings.domain
         submit = _submitting(submit_task)
         self.timers = timers.Timers(claims=store.triggers, submit=submit, clock=clock)
 
@@ -53,6 +57,8 @@ class Bindings:
                 log.error("A stored trigger cannot be used; change or delete it", extra=fields("load_trigger", **facts))
         for domain in await self._store.domains.all():
             try:
+                if self.is_own_host(domain.name):
+                    raise errors.AccessDenied(f"'{domain.name}' is a name of this node itself")
                 self.domain_changed(domain)
             except errors.FunctoryError as failure:
                 facts = {"domain": domain.name, "reason": failure}
@@ -62,6 +68,11 @@ class Bindings:
     async def stop(self) -> None:
         """Fires no timer any more."""
         await self.timers.stop()
+
+    def is_own_host(self, host: str) -> bool:
+        """Whether this is a name of the node, or one of its triggers' (`domain`)."""
+        below = bool(self._domain) and (host == self._domain or host.endswith(f".{self._domain}"))
+        return below or host in self._own_hosts
 
     def trigger_changed(self, trigger: Trigger) -> None:
         """A revision is committed."""

@@ -268,6 +268,7 @@ class Node:
                 limits=Limits(account_concurrency=settings.account_concurrency),
                 on_trigger_changed=bindings.trigger_changed,
                 on_trigger_deleted=bindings.trigger_deleted,
+                is_own_host=bindings.is_own_host,
                 on_domain_changed=bindings.domain_changed,
                 on_domain_deleted=bindings.domain_deleted,
                 on_vpc_changed=self._vpc_changed,

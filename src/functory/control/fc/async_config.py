@@ -16,6 +16,7 @@ from functory.model import errors, task
 from functory.model.task import AsyncConfig
 from functory.sinks import base as sinks
 from functory.tasks import configs as task_configs
+from functory.web import access
 
 ALL = "/2023-03-30/async-invoke-configs"
 ONE = "/2023-03-30/functions/{functionName}/async-invoke-config"
@@ -71,8 +72,8 @@ class AsyncConfigRoom(ConfigsRoom[AsyncConfig]):
             max_retries=rules.within("maxAsyncRetryAttempts", retries, 0, task.MAX_RETRIES),
             max_age_s=rules.within("maxAsyncEventAgeInSeconds", age_s, 1, task.MAX_AGE_S),
             task_mode=bool(given.async_task),
-            on_success=_destination("onSuccess", to.on_success, call.account_id),
-            on_failure=_destination("onFailure", to.on_failure, call.account_id),
+            on_success=_destination("onSuccess", to.on_success, call),
+            on_failure=_destination("onFailure", to.on_failure, call),
             created_at_ms=now_ms,
             modified_at_ms=now_ms,
         )
@@ -97,8 +98,8 @@ class AsyncConfigRoom(ConfigsRoom[AsyncConfig]):
         }
 
 
-def _destination(on: str, given: Destination | None, account_id: str) -> str:
-    """A function's ARN or a URL; empty for nobody."""
+def _destination(on: str, given: Destination | None, call: Call) -> str:
+    """A function's ARN or a URL; empty for nobody. Who names a function has it called: they need the right to."""
     text = (given.destination if given else None) or ""
     if not text:
         return ""
@@ -106,10 +107,12 @@ def _destination(on: str, given: Destination | None, account_id: str) -> str:
     rules.text(field, text, MAX_DESTINATION)
     function = _FUNCTION.fullmatch(text)
     # Nobody may have another account's functions called.
-    if function is not None and function[1] not in ("", account_id):
+    if function is not None and function[1] not in ("", call.account_id):
         raise errors.AccessDenied(f"{field} {text[:200]!r} belongs to another account")
     try:
-        sinks.parse(text)
+        told = sinks.parse(text)
     except errors.InvalidArgument as refusal:
         raise errors.InvalidArgument(f"{field}: {refusal.message}", hint=refusal.hint) from None
+    if told.function_name:
+        access.require_call(call.principal, told.function_name)
     return text

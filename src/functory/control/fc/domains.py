@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route as HttpRoute
 
 from functory.control import call as calls
+from functory.control import uploads
 from functory.control.call import Call
 from functory.control.commit import to_the_end
 from functory.control.fc import certificates, outputs, paging, rules, shapes, triggers
@@ -77,6 +78,9 @@ class DomainsRoom:
         given = calls.typed_body(call.body, CreateDomainInput)
         now_ms = self._parts.clock.now_ms()
         name = domains.check_domain_name(given.domain_name)
+        if self._parts.is_own_host(name) or uploads.is_own_host(name):
+            # Who holds the node's name gets the signed requests and tokens of all accounts.
+            raise errors.AccessDenied(f"domainName '{name}' is a name of this node itself")
         bare = Domain(account_id=call.account_id, name=name, created_at_ms=now_ms, modified_at_ms=now_ms, epoch=0)
         domain = _following(bare, given, now_ms)
         await to_the_end(self._commit_new(domain))

@@ -35,6 +35,7 @@ from functory.model import errors, ids
 from functory.model.account import Scope
 from functory.model.function import Function, LayerRef
 from functory.observe import logs
+from functory.web import access
 
 log = logging.getLogger("functory.control")
 
@@ -67,7 +68,7 @@ class FunctionsRoom:
         changes = revisions.settings(given, None, self._runtime_note(given.runtime))
         changes = await passing.with_role(self._parts, call, changes)
         await vpc.check_named(self._parts.store, call.account_id, changes["official"])
-        changes["layers"] = await self._layers(call.account_id, given.layers or [])
+        changes["layers"] = await self._layers(call, given.layers or [])
         changes = self._image(changes, given, None, call.account_id)
         if await self._is_there(call.account_id, name):
             raise errors.FunctionAlreadyExists(name)  # before a large archive is stored for nothing
@@ -93,7 +94,7 @@ class FunctionsRoom:
         after = await self._revision(call, before, given, None, None)  # refused before a large archive is stored
         if given.vpc_config is not None:
             await vpc.check_named(self._parts.store, call.account_id, after.official)
-        found = None if given.layers is None else await self._layers(call.account_id, given.layers, before.layers)
+        found = None if given.layers is None else await self._layers(call, given.layers, before.layers)
         code = await archive.store_code(given.code, self._parts.code, self._parts.uploads, call.account_id)
         function = await to_the_end(self._change(call, name, given, found, code))
         _log("Function changed", "update_function", call, function)
@@ -198,8 +199,11 @@ class FunctionsRoom:
             return False
         return True
 
-    async def _layers(self, account_id: str, arns: list[str], used: tuple[LayerRef, ...] = ()) -> tuple[LayerRef, ...]:
-        """The layers of these names, all of which must be there. What is `used` already stays though it be deleted."""
+    async def _layers(self, call: Call, arns: list[str], used: tuple[LayerRef, ...] = ()) -> tuple[LayerRef, ...]:
+        """The layers of these names, all of which must be there. What is `used` already stays though it be deleted.
+
+        A layer belongs to no function, and whoever puts it under code of their own can read it.
+        """
         if len(arns) > rules.MAX_LAYERS:
             raise errors.InvalidArgument(f"layers: {len(arns)} are given; {rules.MAX_LAYERS} are allowed")
         if len(set(arns)) != len(arns):
@@ -207,7 +211,9 @@ class FunctionsRoom:
         found = []
         for arn in arns:
             known = [layer for layer in used if layer.arn == arn]
-            found.append(known[0] if known else await layers.find(self._parts.store, account_id, arn))
+            if not known:
+                access.require_function(call.principal, "")
+            found.append(known[0] if known else await layers.find(self._parts.store, call.account_id, arn))
         return tuple(found)
 
     def _runtime_note(self, runtime: str) -> str:
