@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 
-from functory.testing.edge import edge, read_answer
+from functory.gateway.body import BodyConfig
+from functory.testing.edge import edge, read_answer, until
 from functory.testing.instances import Asked, holding
 
 POST = b"POST /2023-03-30/functions/echo/invocations HTTP/1.1\r\n"
@@ -95,6 +97,50 @@ async def test_a_body_over_the_limit_is_refused_and_the_answer_can_be_read(chunk
         assert (answer.status, json.loads(answer.body)["Code"]) == (400, "EntityTooLarge")
         writer.close()
         assert not node.spawner.made
+
+
+async def test_a_chunked_body_beside_an_offer_to_upgrade_is_taken_as_a_body() -> None:
+    async with edge(echo) as node:
+        reader, writer = await node.connect()
+        offer = b"Connection: Upgrade\r\nUpgrade: h2c\r\nTransfer-Encoding: chunked\r\n\r\n"
+        head = node.request("echo", b"").replace(b"Content-Length: 0\r\n\r\n", offer)
+        for _ in range(2):
+            writer.write(head + b"5\r\nhello\r\n0\r\n\r\n")
+            assert (await read_answer(reader)).body == b"hello"
+        writer.close()
+
+
+@pytest.mark.parametrize("flood", [b"1;x=", b"0\r\nX: "], ids=["extension", "trailer"])
+async def test_a_chunk_header_or_trailer_without_end_is_cut_off(flood: bytes) -> None:
+    async with edge(echo) as node:
+        reader, writer = await node.connect()
+        writer.write(POST + b"Host: a\r\nTransfer-Encoding: chunked\r\n\r\n" + flood)
+        for _ in range(40):
+            writer.write(b"a" * 65536)
+        answer = await read_answer(reader)
+        assert answer.status == 413
+        assert b"hardly more than chunk headers" in answer.body
+        writer.close()
+        assert not node.spawner.made
+
+
+async def test_bodies_in_files_together_are_bounded_and_those_that_fit_go_on(tmp_path: Path) -> None:
+    config = BodyConfig(folder=str(tmp_path), spill_bytes=100_000, file_bytes=1_000_000)
+    async with edge(echo, body=config) as node:
+        slow, slow_writer = await node.connect()
+        head = node.request("echo", b"").replace(b"Length: 0", b"Length: 800000")
+        slow_writer.write(head + b"x" * 700_000)
+        await slow_writer.drain()
+        await until(lambda: node.gateway.files_bytes >= 700_000)
+        reader, writer = await node.connect()
+        writer.write(head + b"y" * 800_000)
+        refused = await read_answer(reader)
+        assert (refused.status, json.loads(refused.body)["Code"]) == (503, "ServiceUnavailable")
+        slow_writer.write(b"x" * 100_000)
+        assert (await read_answer(slow)).body == b"x" * 800_000
+        reader, writer = await node.connect()
+        writer.write(head + b"y" * 800_000)
+        assert (await read_answer(reader)).body == b"y" * 800_000
 
 
 async def test_expect_continue_is_answered_before_the_body_is_sent() -> None:

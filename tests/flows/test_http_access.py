@@ -96,12 +96,21 @@ async def test_a_token_that_ends_is_refused_on_the_same_connection() -> None:
         assert statuses == [200, 200, 403]
 
 
+async def test_what_a_client_says_in_the_name_of_the_platform_does_not_reach_the_function() -> None:
+    async with edge(event_of) as node:
+        node.targets.put_trigger(trigger())
+        said = [f"{name}: forged" for name in ("x-fc-request-id", "X_FC_Access_Key_Id", "x-fc_security_token")]
+        [event] = await events(node, request("GET", "/fn/echo/", *said, "x-fcx: mine"))
+        assert event["headers"]["X-Fcx"] == "mine"
+        assert "forged" not in event["headers"].values()
+
+
 async def test_open_paths_need_no_token_and_pass_no_claims() -> None:
     config = jwt_config(whitelist=["/public/*"], claimPassBy="header:sub:x-user")
     async with edge(event_of) as node:
         node.targets.put_trigger(trigger(**config))
-        [event] = await events(node, request("GET", "/fn/echo/public/a", "X-User: mallory"))
-        assert "X-User" not in event["headers"]
+        [event] = await events(node, request("GET", "/fn/echo/public/a", "X-User: mallory", "X_User: mallory"))
+        assert not {"X-User", "X_user", "X_User"} & set(event["headers"])
         for path in ("/fn/echo/private", "/fn/echo/public/../private", "/fn/echo/public/%2e%2e/private"):
             assert (await ask(node, "GET", path)).status == 403
 

@@ -63,6 +63,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     body_memory_bytes: Annotated[
         int, rules.size(MB, 1 << 40, "All payloads held in memory together; beyond it, reading waits.")
     ] = 256 * MB
+    body_file_bytes: Annotated[
+        int, rules.size(64 * MB, 1 << 50, "All payloads that wait in files together; beyond it, 503.")
+    ] = 8 * GB
     async_body_max_bytes: Annotated[
         int, rules.size(1, 8 * MB, "The largest payload of an asynchronous call; the official limit is the default.")
     ] = 128 * KB

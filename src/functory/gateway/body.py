@@ -30,14 +30,27 @@ class BodyConfig(msgspec.Struct, frozen=True, kw_only=True):
     spill_bytes: int = 2 * 1024 * 1024
     memory_bytes: int = 256 * 1024 * 1024
     """All buffered bodies together."""
+    file_bytes: int = 8 * 1024 * 1024 * 1024
+    """All bodies in files together: they lie beside the database, and clients need no key to send one."""
 
 
 class BodyBudget:
-    """How much memory all bodies hold together."""
+    """How much memory, and how much of the disk, all bodies hold together."""
 
     def __init__(self, config: BodyConfig) -> None:
         self.config = config
         self.used_bytes = 0
+        self.file_bytes = 0
+
+    def grow_files(self, more_bytes: int) -> None:
+        """Files have so much more, or less; `Unavailable` if that is too much."""
+        if more_bytes > 0 and self.file_bytes + more_bytes > self.config.file_bytes:
+            raise errors.Unavailable(
+                f"the bodies of requests under way fill {self.file_bytes} bytes of files already, of "
+                f"{self.config.file_bytes} that they may",
+                hint="send it again later; the setting is body_file_bytes",
+            )
+        self.file_bytes += more_bytes
 
     def spill_at(self) -> int:
         """From which size a body goes to a file now."""
@@ -47,9 +60,12 @@ class BodyBudget:
 class FileBody:
     """A body in a nameless file. Implements `model.invocation.Body`."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, budget: BodyBudget | None = None) -> None:
+        """`budget`: what counts its bytes, until it is closed."""
         self._fd = fd
         self._size = 0
+        self._budget = budget
+        self._counted = 0
 
     @property
     def size_bytes(self) -> int:
@@ -58,6 +74,9 @@ class FileBody:
     def append(self, data: bytes | bytearray) -> None:
         """Adds to the end; `StorageFull` when the disk is full."""
         view = memoryview(data)
+        if self._budget is not None:
+            self._budget.grow_files(len(data))
+            self._counted += len(data)
         try:
             while view:
                 written = os.write(self._fd, view)
@@ -75,6 +94,8 @@ class FileBody:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+            if self._budget is not None:
+                self._budget.grow_files(-self._counted)
 
 
 def _nameless(folder: str) -> int:
@@ -127,7 +148,7 @@ class BodyCollector:
             self._spill()
 
     def _spill(self) -> None:
-        self._file = FileBody(_nameless(self._budget.config.folder))
+        self._file = FileBody(_nameless(self._budget.config.folder), self._budget)
         for piece in self._forget():
             self._file.append(piece)
 

@@ -175,7 +175,7 @@ class Connection(ClientLine):
         self._waiting = b""
         self.phase = Phase.BODY
         body = self._server.collector(limit, hashed=head.call is not None and head.authorization.startswith(_ACS3))
-        self._incoming = Chunked(head, body) if head.chunked else Counted(head, body)
+        self._incoming = Chunked(body) if head.chunked else Counted(head, body)
         if head.expects_continue and not rest and self._transport is not None:
             self._transport.write(_CONTINUE)
         self._take_body(rest)

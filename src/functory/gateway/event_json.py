@@ -133,8 +133,8 @@ def _headers(head: Head) -> dict[str, str]:
     """As Go writes them, which is what official functions see: `Content-Type`."""
     headers: dict[str, str] = {}
     for name, value in head.headers:
-        if name.startswith(b"x-fc-"):
-            continue
+        if name.replace(b"_", b"-").startswith(b"x-fc-"):
+            continue  # the platform's; servers that read headers as variables cannot tell the two spellings apart
         text = "-".join([part.capitalize() for part in name.decode("latin-1").split("-")])
         known = headers.get(text)
         new = value.strip().decode("latin-1")
@@ -163,6 +163,10 @@ def _pass_claims(rules: JwtRules, claims: Claims | None, headers: dict[str, str]
         into = headers if place == "header" else query
         key = "-".join([part.capitalize() for part in name.split("-")]) if place == "header" else name
         into.pop(key, None)
+        if place == "header":
+            # Many servers in functions read `X_User` as `X-User`: whoever sends the one must not pass for the other.
+            for alike in [one for one in into if one.replace("_", "-").lower() == key.replace("_", "-").lower()]:
+                del into[alike]
         value = claims.values.get(claim) if claims is not None else None
         if value is not None:
             into[key] = value if isinstance(value, str) else _encode(value).decode()

@@ -8,6 +8,12 @@ from functory.gateway.body import BodyCollector
 from functory.gateway.head import BadHead, Head
 from functory.model import errors
 
+_HEAD = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+FRAMING_BYTES = 1024 * 1024
+_FRAMING_PER_BYTE = 16
+"""What a chunked body may take on the wire: this, and so much for each byte of it. Extensions and trailers have no
+length of their own, so without a bound a request could go on for ever and never be too large."""
+
 
 class Counted:
     """A body whose length is announced."""
@@ -33,14 +39,16 @@ class Counted:
 class Chunked:
     """A chunked body, taken apart by httptools."""
 
-    def __init__(self, head: Head, body: BodyCollector) -> None:
+    def __init__(self, body: BodyCollector) -> None:
         self._done = False
+        self._framing_bytes = 0
         self._begun = 0
         self.body = body
         self.rest: bytes | None = b""
         """None = something follows the body in its last read; where it begins is the parser's secret."""
         self._parser = httptools.HttpRequestParser(self)
-        self._parser.feed_data(head.raw)
+        # Not the request's own head, which is checked already: an offer to upgrade in it would end the parser there.
+        self._parser.feed_data(_HEAD)
 
     def on_message_begin(self) -> None:
         self._begun += 1
@@ -57,6 +65,9 @@ class Chunked:
     def feed(self, data: bytes) -> bool:
         """More of the body; whether it is whole."""
         if data:
+            self._framing_bytes += len(data)
+            if self._framing_bytes > FRAMING_BYTES + _FRAMING_PER_BYTE * self.body.size_bytes:
+                raise BadHead(413, "the chunked body is hardly more than chunk headers, extensions or trailers")
             try:
                 self._parser.feed_data(data)
             except httptools.HttpParserCallbackError as error:

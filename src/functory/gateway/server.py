@@ -143,6 +143,11 @@ class Gateway:
             host = "127.0.0.1" if host == "0.0.0.0" else "::1"
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
+    @property
+    def files_bytes(self) -> int:
+        """What the bodies of requests under way hold in files."""
+        return self._budget.file_bytes
+
     # --- for connections ----------------------------------------------------------------------------------------------
 
     def joined(self, connection: Connection) -> None:

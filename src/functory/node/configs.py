@@ -49,5 +49,6 @@ def gateway(settings: Settings, folder: Folder) -> GatewayConfig:
             folder=str(folder.tmp),
             spill_bytes=settings.body_spill_bytes,
             memory_bytes=settings.body_memory_bytes,
+            file_bytes=settings.body_file_bytes,
         ),
     )
