@@ -26,6 +26,8 @@ from functory.sdk import yaml_file
 from functory.sdk.errors import ProjectError
 
 MAX_FILE_BYTES = 1 << 20
+MAX_TEXT = 16 << 20
+"""Characters that variables put into texts, all together."""
 _VALUES = 20_000
 _DEPTH = 30
 _VARIABLE = re.compile(r"""\$\{((?:[^{}'"]|'[^']*'|"[^"]*")*|[^{}]*)\}""")
@@ -51,6 +53,7 @@ class Variables:
         self._environ = environ
         self._config = config or {}
         self._left = _VALUES
+        self._room = MAX_TEXT
 
     def fill(self, value: Any, this: Mapping[str, Any] | None = None, depth: int = 0) -> Any:
         """The value with all its variables replaced. `this`: what it stands in."""
@@ -62,13 +65,24 @@ class Variables:
             return {_text(key): self.fill(one, this, depth + 1) for key, one in filled}
         if isinstance(value, list):
             return [self.fill(one, this, depth + 1) for one in value]
-        if not isinstance(value, str) or not _VARIABLE.search(value):
+        if not isinstance(value, str):
+            return value
+        if not _VARIABLE.search(value):
+            self._counted(value)
             return value
         alone = _VARIABLE.fullmatch(value.strip())
         if alone:
             return self.fill(self._value(alone[1], this), this, depth + 3)
-        put: Callable[[re.Match[str]], str] = lambda found: _text(self._value(found[1], this))  # noqa: E731
+        put: Callable[[re.Match[str]], str] = lambda found: self._counted(self._value(found[1], this))  # noqa: E731
         return self.fill(_VARIABLE.sub(put, value), this, depth + 3)
+
+    def _counted(self, value: Any) -> str:
+        """A value as a text. A few that name each other often, or one named often, could stand for gigabytes."""
+        text = _text(value)
+        self._room -= len(text)
+        if self._room < 0:
+            raise ProjectError(f"{self._path}: what its variables stand for is longer than {MAX_TEXT} characters")
+        return text
 
     def _value(self, expression: str, this: Mapping[str, Any] | None) -> Any:
         parser = _Parser(self._path, expression)
@@ -135,6 +149,8 @@ class Variables:
     def _call_file(self, parser: _Parser, name: Any) -> str:
         path = self._beside(name)
         try:
+            if path.exists() and not path.is_file():  # a pipe or a device has no end
+                raise ProjectError(f"{self._path}: file('{name}') is not a file")
             if path.stat().st_size > MAX_FILE_BYTES:
                 raise ProjectError(f"{self._path}: file('{name}') is larger than {MAX_FILE_BYTES} bytes")
             return path.read_text("utf-8")
@@ -155,7 +171,7 @@ class Variables:
 
     def _call_yaml(self, parser: _Parser, text: Any) -> Any:
         try:
-            return yaml_file.parse(str(text))
+            return yaml_file.parse_bounded(str(text))
         except (yaml.YAMLError, RecursionError) as failure:
             raise ProjectError(f"{self._path}: ${{{parser.text}}} is not YAML: {failure}") from failure
 

@@ -14,6 +14,8 @@ from functory.sdk.errors import ProjectError
 MAX_BYTES = 1 << 20
 MAX_VALUES = 20_000
 """With aliases counted as often as they are used: a file of a kilobyte could stand for gigabytes."""
+MAX_TEXT = 16 << 20
+"""Characters of all values, counted so too."""
 _DEPTH = 30
 Where = tuple[str | int, ...]
 """The way to a value: keys and positions from the top."""
@@ -38,6 +40,18 @@ Loader.add_implicit_resolver(
 def parse(text: str) -> Any:
     """The value that a text stands for; `yaml.YAMLError` if it is not YAML."""
     return yaml.load(text, Loader=Loader)
+
+
+def parse_bounded(text: str) -> Any:
+    """The same for a text that may be a bomb; `yaml.YAMLError` also if it stands for too much."""
+    root = yaml.compose(text, Loader=Loader)
+    if root is not None:
+        try:
+            _note(Path("the text"), root, (), {})
+            _weigh(Path("the text"), root)
+        except ProjectError as failure:
+            raise yaml.YAMLError(str(failure)) from None
+    return parse(text)
 
 
 class YamlFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +80,11 @@ def read(path: Path) -> YamlFile:
             raise ProjectError(f"{path} is larger than {MAX_BYTES} bytes")
         text = path.read_text("utf-8")
         root = yaml.compose(text, Loader=Loader)
+        lines: dict[Where, int] = {}
+        if root is not None:
+            # First: merges (`<<`) of merges are put together as values are made.
+            _note(path, root, (), lines)
+            _weigh(path, root)
         content = parse(text)
     except (OSError, UnicodeDecodeError) as failure:
         raise ProjectError(f"{path} cannot be read: {failure}") from failure
@@ -77,8 +96,6 @@ def read(path: Path) -> YamlFile:
         raise ProjectError(f"{path} is not YAML: {failure}") from failure
     if not isinstance(content, dict) or root is None:
         raise ProjectError(f"{path} is not a mapping", hint="it holds names and values, such as functions: …")
-    lines: dict[Where, int] = {}
-    _note(path, root, (), lines)
     return YamlFile(path=path, content=content, lines=lines)
 
 
@@ -99,3 +116,18 @@ def _note(path: Path, node: yaml.Node, where: Where, lines: dict[Where, int]) ->
     elif isinstance(node, yaml.SequenceNode):
         for position, value in enumerate(node.value):
             _note(path, value, (*where, position), lines)
+
+
+def _weigh(path: Path, root: yaml.Node) -> None:
+    """Passes if all texts together are bearable, each counted as often as it is used. After `_note`, so it ends."""
+    left, nodes = MAX_TEXT, [root]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.MappingNode):
+            nodes += [one for pair in node.value for one in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        else:
+            left -= len(node.value)
+        if left < 0:
+            raise ProjectError(f"{path} is too large: its values have more than {MAX_TEXT} characters")
