@@ -92,7 +92,7 @@ class Node:
         self._started_ns = clock.monotonic_ns()
         fresh = not folder.database.exists()
         self._nonce_file = NonceFile(folder.nonces, now_s=int(clock.now_s()), fresh=fresh)
-        own_cipher = cipher.from_key_file(folder.key)
+        own_cipher = cipher.from_key_file(folder.key, sealed=folder.database)
         self.store = SqliteStore(folder.database, clock=clock, cipher=own_cipher)
         self.images = Images(
             self.store,

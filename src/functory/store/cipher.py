@@ -71,12 +71,18 @@ def _derived(key: bytes, purpose: str) -> bytes:
     return HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=b"functory: " + purpose.encode()).derive(key)
 
 
-def from_key_file(path: Path, random: Callable[[int], bytes] = os.urandom) -> AesCipher:
+def from_key_file(path: Path, random: Callable[[int], bytes] = os.urandom, *, sealed: Path | None = None) -> AesCipher:
     """The cipher of the key in `path`; a new key is made, durable and private to its owner, if there is no file.
 
-    `StorageCorrupt` if the file does not hold a key: a new one would lock out all that is sealed.
+    `StorageCorrupt` if the file does not hold a key, or is missing although what it sealed (`sealed`) is there: a new
+    one would open nothing, and stand where the right one belongs.
     """
     if not path.exists():
+        if sealed is not None and sealed.exists():
+            raise errors.StorageCorrupt(
+                f"{path} is missing, and without it the secrets in {sealed} cannot be opened",
+                hint="restore it from the backup; a node without its data starts in a new folder",
+            )
         _write_key(path, random(KEY_BYTES))
     key = path.read_bytes()
     if len(key) != KEY_BYTES:

@@ -72,6 +72,13 @@ class SqliteKeys:
 
         return await self._writer.submit(add)
 
+    def check(self, connection: apsw.Connection) -> None:
+        """`StorageCorrupt` if the data key is not the one that this database was sealed with.
+
+        Before anything is sealed: what were sealed with a wrong one, the right one could never open again.
+        """
+        self._all(connection)
+
     def _all(self, connection: apsw.Connection) -> list[AccessKey]:
         return [self._key(*row) for row in connection.execute(SQL["all_keys"])]
 

@@ -78,6 +78,7 @@ class SqliteStore:
             raise
 
     def _seal_old(self, connection: apsw.Connection) -> None:
+        self.keys.check(connection)
         self.functions.seal_old(connection)
         SqliteRows(connection, self._sealing).seal_old()
 
