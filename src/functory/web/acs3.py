@@ -35,6 +35,7 @@ MAX_TARGET_BYTES = 16384
 MAX_NONCE_BYTES = 128
 MAX_QUERY_PAIRS = 100
 MAX_SIGNED_HEADERS = 64
+_PUNCTUATION = frozenset(b"&=%\r\n")
 
 _REQUIRED = (b"host", b"x-acs-content-sha256", b"x-acs-date", b"x-acs-signature-nonce")
 _KNOWN_MAX = 4096
@@ -211,8 +212,10 @@ def canonical_queries(query: bytes, target_bytes: int) -> list[bytes]:
     if len(parts) > MAX_QUERY_PAIRS:
         raise errors.SignatureNotMatch(f"more than {MAX_QUERY_PAIRS} query parameters")
     pairs = sorted([(_decoded(name), _encoded(_decoded(value))) for name, _, value in map(_split, parts) if name])
-    plain = b"&".join([b"%b=%b" % pair for pair in pairs])
     encoded = b"&".join([b"%b=%b" % pair for pair in sorted((_encoded(name), value) for name, value in pairs)])
+    if any(_PUNCTUATION.intersection(name) for name, _ in pairs):
+        return [encoded]  # as it stands, `a=1&b` would read like two parameters, and a line end like another header
+    plain = b"&".join([b"%b=%b" % pair for pair in pairs])
     return [plain] if plain == encoded else [plain, encoded]
 
 
