@@ -77,6 +77,23 @@ def test_what_the_ring_drops_leaves_a_floor(tmp_path: Path, monkeypatch: pytest.
     assert second.use("a", b"unknown", NOW_MS + 9000, NOW_MS)
 
 
+def test_a_flood_of_one_key_dated_ahead_shuts_out_no_other_key_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nonce_file, "SLOTS", 8)
+    first, _ = started(tmp_path / "n", fresh=True)
+    assert first.use("quiet", b"mine", NOW_MS, NOW_MS)
+    for number in range(30):
+        assert first.use("flood", b"%d" % number, NOW_MS + 800_000, NOW_MS)
+    second, _ = started(tmp_path / "n")
+    assert not second.use("quiet", b"mine", NOW_MS, NOW_MS), "dropped, and not to be had again"
+    assert second.use("quiet", b"next", NOW_MS + 1000, NOW_MS + 1000)
+    assert second.use("third", b"first", NOW_MS, NOW_MS)
+    for number in range(30):
+        assert not second.use("flood", b"%d" % number, NOW_MS + 800_000, NOW_MS)
+    assert not second.use("flood", b"new", NOW_MS + 1000, NOW_MS + 1000)
+
+
 def test_over_many_restarts_nothing_is_taken_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nonce_file, "SLOTS", 16)
     taken: set[tuple[bytes, int]] = set()
