@@ -187,6 +187,15 @@ async def test_a_role_for_some_functions_cannot_read_a_layer_by_putting_it_under
     assert kept.status_code == 200  # what an admin put there may stay
 
 
+async def test_a_role_for_some_functions_cannot_put_its_code_into_a_network(control: kit.Control) -> None:
+    await control.create("echo")
+    body = {"vpcConfig": {"vpcId": "vpc-inner"}}
+    await make(control, scopes=["deploy"], functions=["echo"])
+    refused = await signed_by_role(control, "PUT", f"{FUNCTIONS}/echo", json=body)
+    assert problem_of(refused)[:2] == (403, "AccessDenied")
+    assert problem_of(await control.call("PUT", f"{FUNCTIONS}/echo", json=body))[:2] == (400, "InvalidArgument")
+
+
 async def test_temporary_credentials_make_no_token_that_outlives_them(control: kit.Control) -> None:
     await make(control, scopes=["admin"])
     body = {"functions": None, "expiresInSeconds": 3600}

@@ -93,6 +93,8 @@ class FunctionsRoom:
         calls.check_match(call, _etag(before))
         after = await self._revision(call, before, given, None, None)  # refused before a large archive is stored
         if given.vpc_config is not None:
+            if after.official.get("vpcConfig") != before.official.get("vpcConfig"):
+                access.require_function(call.principal, "")  # a network is no function's, and its hosts are reached
             await vpc.check_named(self._parts.store, call.account_id, after.official)
         found = None if given.layers is None else await self._layers(call, given.layers, before.layers)
         code = await archive.store_code(given.code, self._parts.code, self._parts.uploads, call.account_id)
