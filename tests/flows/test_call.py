@@ -246,6 +246,25 @@ async def test_an_instance_that_breaks_the_protocol_is_ended_and_its_caller_told
     assert json.loads(answer.body)["errorType"] == "ProtocolBroken"
 
 
+@pytest.mark.parametrize("kind", [wire.Type.RESP, wire.Type.ERROR])
+@pytest.mark.parametrize(
+    "after", [wire.HEADER.pack(1 << 31, 1, 0, 2, 1, 0), wire.frame(999, wire.Type.RESP, 1, 0, b"", b"")]
+)
+async def test_an_answer_right_before_nonsense_reaches_its_caller_and_frees_its_place(
+    kind: wire.Type, after: bytes
+) -> None:
+    async def hostile(asked: Asked) -> bytes:
+        asked.instance.send_raw(wire.frame(asked.stream, kind, wire.Flag.END, 2, b"", b"{}") + after)
+        await asyncio.Event().wait()
+        return b""
+
+    async with edge(hostile, admit=AdmitConfig(account_concurrency=1)) as node:
+        for _ in range(3):
+            async with asyncio.timeout(5):
+                assert (await node.call("echo")).body == b"{}"
+        assert len(node.spawner.made) == 3
+
+
 async def test_an_instance_that_greets_twice_is_ended() -> None:
     async def greets(asked: Asked) -> bytes:
         asked.instance.send(0, wire.Type.HELLO, 0, 0, b'{"protocol": 1}', b"")

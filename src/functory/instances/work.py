@@ -350,6 +350,7 @@ class Work:
 
     def fail_all(self, outcome: Outcome) -> None:
         """Ends all open calls, each with a copy of `outcome`."""
+        self.batch()  # what was answered in the same read counts: else nobody would ever hear of it
         for stream in list(self.calls):
             self.fail(stream, msgspec.structs.replace(outcome))
 
