@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from functory.cli.command import Command, Group
-from functory.cli.main import Functory, functory
+from functory.cli.main import functory
+from functory.cli.menu import ENTRIES, MENU
 
 NAMES = sorted(functory.commands)
 
@@ -81,8 +82,14 @@ def test_groups_show_all_their_commands() -> None:
 
 
 def test_every_command_stands_under_one_heading() -> None:
-    listed = [name for _, names in Functory.headings for name in names]
+    listed = [entry.name for _, entries in MENU for entry in entries]
     assert sorted(listed) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_page_says_of_a_command_what_its_own_help_says_first(name: str) -> None:
+    assert functory.commands[name].name == name
+    assert functory.commands[name].get_short_help_str(limit=200) == ENTRIES[name].sentence
 
 
 @pytest.mark.parametrize("name", ["ls", "show", "logs", "requests", "request", "doctor"])

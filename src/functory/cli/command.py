@@ -33,11 +33,14 @@ class Group(click.Group):
     headings: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        width = max(len(name) for name in self.commands)
+        width = max(len(name) for name in self.list_commands(ctx))
         for heading, names in self.headings:
             with formatter.section(heading):
-                rows = [(name.ljust(width), self.commands[name].get_short_help_str(limit=90)) for name in names]
-                formatter.write_dl(rows)
+                formatter.write_dl([(name.ljust(width), self.sentence_of(ctx, name)) for name in names])
+
+    def sentence_of(self, ctx: click.Context, name: str) -> str:
+        """The sentence that stands behind the name of a command."""
+        return self.commands[name].get_short_help_str(limit=90)
 
 
 class Commands(Command, Group):

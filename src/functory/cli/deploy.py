@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -111,17 +110,8 @@ def remove(client: Client, source: Path | None, planned: bool, yes: bool) -> Non
         plan.show(removal.stack(client, wanted))
         plan.end()
         return
-    confirm(f"Remove {named}?", yes)
+    screen.confirm(f"Remove {named}?", yes)
     Steps().take(removal.stack(client, wanted))
-
-
-def confirm(question: str, yes: bool) -> None:
-    """Asks, unless `yes`; nobody to ask is an error."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise click.UsageError("nobody can be asked here: confirm with -y")
-    click.confirm(question, abort=True, err=True)
 
 
 def run(client: Client, source: Path, flags: dict[str, Any], *, how_to_call: bool = True) -> deploying.Deployed:

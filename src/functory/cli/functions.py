@@ -10,7 +10,6 @@ from rich.text import Text
 
 from functory.cli import screen, words
 from functory.cli.command import Command, connected, reading
-from functory.cli.deploy import confirm
 from functory.sdk import Client, removal
 from functory.sdk.functions import Function, Template
 
@@ -111,7 +110,7 @@ def _hooks(function: Function) -> list[tuple[str, str]]:
 def rm(client: Client, name: str, yes: bool) -> None:
     """Remove a function and its triggers. What it runs now may finish; its records and logs stay."""
     client.functions.get(name)  # refused before anybody is asked
-    confirm(f"Remove {name}?", yes)
+    screen.confirm(f"Remove {name}?", yes)
     gone = []
     for step in removal.function(client, name):
         step.act()

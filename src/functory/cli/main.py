@@ -8,55 +8,14 @@ import sys
 import click
 
 from functory import __version__
-from functory.cli import (
-    configs,
-    cost,
-    deploy,
-    doctor,
-    domains,
-    failures,
-    functions,
-    invoke,
-    keys,
-    layers,
-    logs,
-    new,
-    requests,
-    role,
-    simulate,
-    switch,
-    tags,
-    task,
-    triggers,
-    up,
-    versions,
-    vpc,
-)
-from functory.cli.command import Group
+from functory.cli import failures
 from functory.cli.failures import Exit
+from functory.cli.menu import Menu
 from functory.model.errors import FunctoryError
 from functory.sdk.errors import SdkError
 
 
-class Functory(Group):
-    """The top of the command line."""
-
-    headings = (
-        ("Run a node", ("up", "doctor", "simulate")),
-        ("Build", ("new", "deploy", "invoke")),
-        ("Look", ("ls", "show", "triggers", "instances", "code", "logs", "requests", "request", "cost")),
-        ("Run later", ("task", "async")),
-        ("Release", ("version", "alias", "disable", "enable")),
-        ("Reach", ("trigger", "domain")),
-        ("Size", ("concurrency", "provision", "scaling")),
-        ("Share", ("layer", "tag")),
-        ("Remove", ("rm", "remove")),
-        ("Keys", ("keys", "role", "audit")),
-        ("Network", ("vpc",)),
-    )
-
-
-@click.group(cls=Functory, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Menu, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--endpoint", metavar="URL", help="Address of the node, such as http://127.0.0.1:3862.")
 @click.version_option(__version__, message="functory %(version)s")
 def functory(endpoint: str | None) -> None:
@@ -77,45 +36,6 @@ def functory(endpoint: str | None) -> None:
     Exit codes: 0 fine · 1 the function failed · 2 wrong usage · 3 the node refused
                 4 the node cannot be reached · 130 interrupted
     """
-
-
-for _command in (
-    up.up,
-    doctor.doctor,
-    new.new,
-    deploy.deploy,
-    deploy.remove,
-    invoke.invoke,
-    functions.ls,
-    functions.show,
-    functions.rm,
-    triggers.triggers,
-    keys.keys,
-    keys.audit,
-    role.role,
-    logs.logs,
-    requests.requests,
-    requests.request,
-    cost.cost,
-    task.task,
-    versions.version,
-    versions.alias,
-    triggers.trigger,
-    domains.domain,
-    configs.async_,
-    configs.concurrency,
-    configs.provision,
-    configs.scaling,
-    layers.layer,
-    tags.tag,
-    switch.disable,
-    switch.enable,
-    switch.instances,
-    switch.code,
-    vpc.vpc,
-    simulate.simulate,
-):
-    functory.add_command(_command)
 
 
 def run(arguments: list[str]) -> int:
@@ -146,4 +66,7 @@ def run(arguments: list[str]) -> int:
 
 def main() -> None:
     """The entry point."""
+    # httpx brings a command of its own, and with it a highlighter of sources, where click and rich are there; it does
+    # without when this module cannot be had. That is a tenth of what a short command takes.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     sys.exit(run(sys.argv[1:]))

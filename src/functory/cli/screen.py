@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import click
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
@@ -79,6 +80,15 @@ def json(data: bytes) -> None:
 def note(text: str) -> None:
     """A quiet sentence on standard error."""
     err.print(Text(text, style="dim"), soft_wrap=True)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Asks, unless `yes`; nobody to ask is an error."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody can be asked here: confirm with -y")
+    click.confirm(question, abort=True, err=True)
 
 
 @contextmanager

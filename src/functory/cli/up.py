@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from functory import config
-from functory.cli import demo_node
 from functory.cli.command import Command
 from functory.model import errors
 
@@ -55,6 +54,8 @@ def up(file: Path | None, demo: bool, **flags: Any) -> int:
     """
     settings = config.load(flags, os.environ, file)
     if demo:
+        from functory.cli import demo_node  # it brings the whole client
+
         return demo_node.run(settings, flags, file)
     from functory.node import run  # a client that only reads a list need not load a whole node
 

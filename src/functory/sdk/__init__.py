@@ -27,15 +27,21 @@ How the folder is laid out:
                                  surroundings.py, sites.py, removal.py; package.py packs code
 """
 
-from functory.sdk.answers import Invoked
-from functory.sdk.async_client import AsyncClient, connect_async
-from functory.sdk.async_tasks import AsyncSubmitted
-from functory.sdk.client import Client, connect
-from functory.sdk.credentials import Credentials
-from functory.sdk.errors import ApiError, ConnectionFailed, CredentialsNotFound, SdkError
-from functory.sdk.task_answers import AsyncTask
-from functory.sdk.task_waits import TaskExpired, TaskFailed, TaskNotEnded, TaskStopped
-from functory.sdk.tasks import Submitted
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from functory.sdk.answers import Invoked
+    from functory.sdk.async_client import AsyncClient, connect_async
+    from functory.sdk.async_tasks import AsyncSubmitted
+    from functory.sdk.client import Client, connect
+    from functory.sdk.credentials import Credentials
+    from functory.sdk.errors import ApiError, ConnectionFailed, CredentialsNotFound, SdkError
+    from functory.sdk.task_answers import AsyncTask
+    from functory.sdk.task_waits import TaskExpired, TaskFailed, TaskNotEnded, TaskStopped
+    from functory.sdk.tasks import Submitted
 
 __all__ = [
     "ApiError",
@@ -56,3 +62,36 @@ __all__ = [
     "connect",
     "connect_async",
 ]
+
+_PLACES = {
+    "Invoked": "answers",
+    "AsyncClient": "async_client",
+    "connect_async": "async_client",
+    "AsyncSubmitted": "async_tasks",
+    "Client": "client",
+    "connect": "client",
+    "Credentials": "credentials",
+    "ApiError": "errors",
+    "ConnectionFailed": "errors",
+    "CredentialsNotFound": "errors",
+    "SdkError": "errors",
+    "AsyncTask": "task_answers",
+    "TaskExpired": "task_waits",
+    "TaskFailed": "task_waits",
+    "TaskNotEnded": "task_waits",
+    "TaskStopped": "task_waits",
+    "Submitted": "tasks",
+}
+"""The module of each name: read when it is first used, since a program that only submits needs no blocking client."""
+
+
+def __getattr__(name: str) -> Any:
+    """A name of this page, imported at its first use."""
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

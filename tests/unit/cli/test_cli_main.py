@@ -51,6 +51,37 @@ def test_an_unknown_command_and_a_missing_argument_are_usage_errors(capsys: pyte
     assert "functory show --help" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("words", "meant"), [(["lss"], "'ls'"), (["alias", "creat"], "'create'")], ids=str)
+def test_a_slip_of_the_fingers_is_told_what_was_probably_meant(
+    words: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.run(words) == Exit.USAGE
+    assert meant in capsys.readouterr().err
+
+
+NODE = {"functory.node", "functory.config", "functory.control", "starlette", "uvloop", "apsw", "cryptography"}
+
+
+@pytest.mark.parametrize(
+    ("words", "unneeded"),
+    [
+        (["--help"], NODE | {"functory.sdk.client", "httpx", "yaml", "asyncio"}),
+        (["up", "--help"], NODE - {"functory.config"} | {"functory.cli.demo", "httpx", "yaml"}),
+        (["ls"], NODE | {"functory.cli.demo", "functory.cli.deploy", "yaml", "asyncio", "pygments", "rich.syntax"}),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_command_imports_what_it_needs_and_no_other_command(words: list[str], unneeded: set[str]) -> None:
+    script = (
+        "import sys\nfrom functory.cli import main\ntry: main.main()\nexcept SystemExit: pass\n"
+        "print('imported', *sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, check=True)
+    imported = set(done.stderr.rpartition("imported ")[2].split())
+    assert "functory.cli.menu" in imported
+    assert imported & unneeded == set()
+
+
 def test_without_keys_the_reason_and_the_way_out_are_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["ls"]) == Exit.USAGE
     said = capsys.readouterr()
