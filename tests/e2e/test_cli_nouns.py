@@ -112,6 +112,9 @@ def test_triggers(run: Run) -> None:
     for name in ("web", "tick"):
         run("trigger", "rm", NAME, name)
     assert "trigger ls" in run("trigger", "rm", NAME, "web", code=3).stderr
+    unsaid = run("trigger", "create", NAME, "unsaid", "http").stderr
+    assert "(function)" in unsaid, "callers sign unless it is said otherwise"
+    run("trigger", "rm", NAME, "unsaid")
 
 
 def test_domains(run: Run, tmp_path: Path) -> None:

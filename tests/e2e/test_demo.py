@@ -49,7 +49,7 @@ class Demo:
 
     def interrupt(self) -> int:
         """Ctrl-C; the exit code, and what else it said is added."""
-        os.kill(self.process.pid, signal.SIGINT)
+        self.process.send_signal(signal.SIGINT)  # nothing, if it has ended
         rest, _ = self.process.communicate(timeout=30)
         self._watchdog.cancel()
         self.said += rest
@@ -81,11 +81,29 @@ def test_the_demo_shows_each_call_and_ends_with_ctrl_c(tmp_path: Path) -> None:
     assert not _processes_of(demo.data), "nothing is left behind"
 
 
+_NOWHERE = "http://127.0.0.1:9"
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+CUT_OFF = dict.fromkeys(_PROXIES, _NOWHERE) | {
+    "NO_PROXY": "", "no_proxy": "", "UV_NO_CACHE": "1", "UV_HTTP_TIMEOUT": "3", "UV_HTTP_RETRIES": "0",
+}  # fmt: skip
+"""A proxy that nobody listens on: the ordinary client cannot get out, and nothing is asked of anybody."""
+
+
+def test_a_node_that_goes_by_itself_is_not_gone_in_silence(tmp_path: Path) -> None:
+    demo = Demo(tmp_path, **CUT_OFF)
+    try:
+        pid = demo.process.pid
+        (node,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        os.kill(int(node), signal.SIGKILL)
+        demo.process.wait(30)
+    finally:
+        code = demo.interrupt()
+    assert code == 128 + signal.SIGKILL
+    assert "The node was ended by SIGKILL" in demo.said
+
+
 def test_without_a_package_index_the_demo_says_so_and_the_node_stays(tmp_path: Path) -> None:
-    # A proxy that nobody listens on: the ordinary client cannot get out, and nothing is asked of anybody.
-    nowhere = "http://127.0.0.1:9"
-    cut = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"), nowhere)
-    demo = Demo(tmp_path, **cut, NO_PROXY="", no_proxy="", UV_NO_CACHE="1", UV_HTTP_TIMEOUT="3", UV_HTTP_RETRIES="0")
+    demo = Demo(tmp_path, **CUT_OFF)
     try:
         assert STAYS in demo.said, demo.said
         assert "out of reach" in demo.said

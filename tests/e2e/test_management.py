@@ -200,7 +200,7 @@ def test_accounts_do_not_see_each_other(node: NodeProcess, client: Client) -> No
 
 def test_keys_are_made_listed_and_switched_off_at_the_command_line(node: NodeProcess, client: Client) -> None:
     make(client, "guarded", answering("in"))
-    made = json.loads(node.cli("keys", "new", "deploy", "--label", "ci", "--json").stdout)
+    made = json.loads(node.cli("keys", "create", "deploy", "--label", "ci", "--json").stdout)
     mine = Credentials(
         endpoint=node.endpoint, access_key_id=made["accessKeyId"], access_key_secret=made["accessKeySecret"]
     )

@@ -22,6 +22,8 @@ class _Noun(NamedTuple):
     """In the middle of a sentence."""
     columns: tuple[str | tuple[str, str], ...]
     cells: Callable[[Config], Sequence[Any]]
+    wanted: str = ""
+    """What `set` asks for behind the name."""
 
 
 def _destinations(config: Config) -> str:
@@ -49,18 +51,21 @@ CONCURRENCY = _Noun(
     "the places that are kept for functions",
     (("RESERVED", "right"),),
     lambda one: (one.get("reservedConcurrency"),),
+    " PLACES",
 )
 PROVISION = _Noun(
     "provision",
     "instances that stand ready",
     (("TARGET", "right"), ("READY", "right"), ("SCHEDULES", "right"), "TROUBLE"),
     lambda one: (one.get("target"), one.get("current"), len(one.get("scheduledActions") or []), _failure(one)),
+    " TARGET",
 )
 SCALING = _Noun(
     "scaling",
     "bounds of the number of instances",
     (("MIN", "right"), ("RUNNING", "right"), "TROUBLE"),
     lambda one: (one.get("minInstances"), one.get("currentInstances"), _failure(one)),
+    " MIN",
 )
 
 
@@ -91,7 +96,7 @@ def _group(noun: _Noun) -> Commands:
             as_json,
             ("FUNCTION", *of, *noun.columns),
             lambda one: (function_of(one), *((qualifier_of(one),) if qualified else ()), *noun.cells(one)),
-            f"None is set. Set one: functory {name} set NAME",
+            f"None is set. Set one: functory {name} set NAME{noun.wanted}",
         )
 
     @group.command(cls=Command, examples=(f"functory {name} show shop", f"functory {name} show shop --json"))

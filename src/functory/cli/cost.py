@@ -46,7 +46,7 @@ def cost(client: Client, name: str, days: int, begin: datetime | None, end: date
     if as_json:
         screen.json(msgspec.json.encode(lines))
     elif lines:
-        screen.out.print(statement(lines, screen.out.width))
+        screen.rows(statement(lines, screen.out.width))
     else:
         screen.note("Nothing was spent in that time.")
 
@@ -77,7 +77,9 @@ def _cells(line: CostLine) -> dict[str, Text]:
         "CALLS": Text("·" if standing else f"{line.calls:,}", style="dim" if standing else ""),
         "FAILED": Text(f"{line.failed:,}", style="red") if line.failed else Text("·", style="dim"),
         "TIME": Text(words.duration((line.instance_ms if standing else line.billed_ms) * 1000)),
-        "CPU": Text("·", style="dim") if standing else Text(words.duration(line.cpu_ms * 1000)),
+        "CPU": Text("·", style="dim")
+        if standing
+        else Text(words.duration(line.cpu_ms * 1000) if line.cpu_ms or not line.calls else "< 1 ms"),
         "COST": Text(words.cost(line.cost_nano_usd)),
     }
 

@@ -56,7 +56,7 @@ def run(settings: Settings, flags: Mapping[str, object], file: Path | None) -> i
     code = Exit.OK
     try:
         code = _demo(child, settings)
-        child.wait()
+        _tell(child.wait(), asked=code is Exit.USAGE)
     except Stopped:
         pass
     finally:
@@ -67,7 +67,7 @@ def run(settings: Settings, flags: Mapping[str, object], file: Path | None) -> i
             signal.signal(number, handler)
     if asked.is_set():
         screen.note("\n  The node has stopped.")
-    return ended or code
+    return code if ended == 0 else 128 - ended if ended < 0 else ended
 
 
 def _start(flags: Mapping[str, object], file: Path | None) -> subprocess.Popen[str]:
@@ -108,6 +108,15 @@ def _demo(child: subprocess.Popen[str], settings: Settings) -> Exit:
         code = Exit.UNREACHABLE if isinstance(failure, demo.DemoFailed) else failures.code_of(failure)
     screen.err.print(Text("\n  The node stays up. Ctrl-C stops it.", style="dim"))
     return code
+
+
+def _tell(ended: int, *, asked: bool) -> None:
+    """Says that the node went by itself, and how."""
+    if asked:
+        return
+    how = f"was ended by {signal.Signals(-ended).name}" if ended < 0 else f"ended by itself, with code {ended}"
+    screen.err.print(Text.assemble(("\n✗ ", "bold red"), f"The node {how}"), soft_wrap=True)
+    screen.err.print(Text("  start it again: ./dev up; nothing that it had answered is lost"), soft_wrap=True)
 
 
 def _wait_ready(child: subprocess.Popen[str], output: IO[str]) -> bool:

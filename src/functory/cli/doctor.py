@@ -140,7 +140,7 @@ def runtimes(node: answers.Node) -> Iterator[Check]:
         of = f" ({version})" if version else ""
         true = [runtime.name for runtime in served if not runtime.note]
         notes = "\n".join(runtime.note for runtime in served if runtime.note)
-        yield Check(Level.OK, "runtime", f"{', '.join(true) or 'none by name'} on {interpreter}{of}", notes)
+        yield Check(Level.OK, "runtime", f"{', '.join(true) or 'none by name'}: {interpreter}{of}", notes)
 
 
 def _load(node: answers.Node) -> Check:

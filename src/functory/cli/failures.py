@@ -71,14 +71,17 @@ def show(failure: Exception) -> None:
         _say(failure.format_message(), f"{command} --help shows how it is used")
     elif isinstance(failure, click.ClickException):
         _say(failure.format_message(), "")
+    elif isinstance(failure, OSError):
+        _say(f"{failure.filename or 'the output cannot be written'}: {failure.strerror or failure}", "")
     else:
         _say(str(failure) or type(failure).__name__, "")
 
 
 def _say(message: str, hint: str, detail: str = "") -> None:
-    first = message.partition(" ")[0]
-    # A sentence begins with a capital; a field's name (`memorySize`) stays as it is.
-    shown = message[:1].upper() + message[1:] if first.isalpha() and first.islower() else message
+    first, _, rest = message.partition(" ")
+    # A sentence begins with a capital; the name of a field or setting (`memorySize`, `port = …`) stays as it is.
+    plain = first.isalpha() and first.islower() and not rest.startswith("=")
+    shown = message[:1].upper() + message[1:] if plain else message
     line = Text.assemble(("✗ ", "bold red"), shown)
     screen.err.print(line, soft_wrap=True)
     if hint:

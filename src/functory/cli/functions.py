@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import click
 import msgspec
+from rich.table import Table
 from rich.text import Text
 
 from functory.cli import screen, words
@@ -24,12 +25,12 @@ def ls(client: Client, prefix: str, as_json: bool) -> None:
     if as_json:
         screen.json(msgspec.json.encode(found))
     elif found:
-        screen.out.print(_listed(found, datetime.now(UTC)))
+        screen.rows(_listed(found, datetime.now(UTC)))
     else:
         screen.note("No functions yet. Make one: functory new hello" if not prefix else f"None starts with {prefix!r}.")
 
 
-def _listed(found: list[Function], now: datetime) -> object:
+def _listed(found: list[Function], now: datetime) -> Table:
     table = screen.table(
         "NAME", "RUNTIME", "HANDLER", ("MEMORY", "right"), ("TIMEOUT", "right"), ("CODE", "right"), "CHANGED"
     )

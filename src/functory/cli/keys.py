@@ -17,8 +17,8 @@ SCOPES = ("admin", "deploy", "invoke", "read")
 
 
 @click.group(
-    cls=nouns.group("ls", "new", "rotate", "off", "on", "rm"),
-    examples=("functory keys ls", "functory keys new invoke", "functory keys off FK0123"),
+    cls=nouns.group("ls", "create", "rotate", "off", "on", "rm"),
+    examples=("functory keys ls", "functory keys create invoke", "functory keys off FK0123"),
 )
 def keys() -> None:
     """List, make, rotate and switch off access keys.
@@ -46,17 +46,17 @@ def ls(client: Client, account: str, as_json: bool) -> None:
             _made(key, now),
             Text(key.label + (" (this one)" if key.access_key_id == own else ""), style="dim"),
         ),
-        f"Account {account} has no keys. Make one: functory keys new SCOPE --account {account}",
+        f"Account {account} has no keys. Make one: functory keys create SCOPE --account {account}",
     )
 
 
-@keys.command(cls=Command, examples=("functory keys new invoke", "functory keys new deploy --label ci --json"))
+@keys.command(cls=Command, examples=("functory keys create invoke", "functory keys create deploy --label ci --json"))
 @click.argument("scope", type=click.Choice(SCOPES))
 @click.option("--label", default="", help="What the key is for.")
 @click.option("--account", metavar="ID", default="", help="For another account; the node's first account may.")
 @reading
 @connected
-def new(client: Client, scope: str, label: str, account: str, as_json: bool) -> None:
+def create(client: Client, scope: str, label: str, account: str, as_json: bool) -> None:
     """Make a key. Its secret is shown now and never again."""
     _tell(client.keys.create(scope, label=label, account_id=account), as_json)
 
@@ -114,7 +114,7 @@ def audit(client: Client, changes: bool, limit: int, as_json: bool) -> None:
     table = screen.table("TIME", "KEY", "CALL", "RESULT")
     for event in found[::-1]:
         table.add_row(words.moment(event.at_ms), event.access_key_id or "–", _call(event), _result(event))
-    screen.out.print(table)
+    screen.rows(table)
 
 
 def _call(event: AuditEvent) -> str:

@@ -8,7 +8,7 @@ import sys
 import click
 
 from functory import __version__
-from functory.cli import failures
+from functory.cli import failures, letters
 from functory.cli.failures import Exit
 from functory.cli.menu import Menu
 from functory.model.errors import FunctoryError
@@ -58,10 +58,21 @@ def run(arguments: list[str]) -> int:
         failures.show(failure)
         return failures.code_of(failure)
     except BrokenPipeError:
-        # The reader has seen enough (`functory ls | head`); the interpreter must not complain at its own end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_output()  # the reader has seen enough: `functory ls | head`
         return Exit.OK
+    except OSError as failure:
+        failures.show(failure)
+        _give_up_output()
+        return Exit.USAGE
     return code if isinstance(code, int) else Exit.OK
+
+
+def _give_up_output() -> None:
+    """What is left in the buffer goes nowhere, so that the interpreter does not complain at its own end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main() -> None:
@@ -69,4 +80,5 @@ def main() -> None:
     # httpx brings a command of its own, and with it a highlighter of sources, where click and rich are there; it does
     # without when this module cannot be had. That is a tenth of what a short command takes.
     sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+    letters.fit_streams()
     sys.exit(run(sys.argv[1:]))

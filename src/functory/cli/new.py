@@ -51,8 +51,10 @@ def _tell(name: Path, files: dict[str, str], first: str) -> None:
     screen.err.print()
     if first:
         screen.err.print(Text.assemble(f"  cd {name} && {first}", ("   build it", "dim")), soft_wrap=True)
-    screen.err.print(Text.assemble("  functory deploy ", str(name), ("     upload it", "dim")))
-    screen.err.print(Text.assemble("  functory invoke ", name.name, (" -e hi   call it", "dim")))
+    lines = {f"functory deploy {name}": "upload it", f"functory invoke {name.resolve().name} -e hi": "call it"}
+    width = max(len(line) for line in lines)
+    for line, what in lines.items():
+        screen.err.print(Text.assemble(f"  {line:<{width}}   ", (what, "dim")), soft_wrap=True)
 
 
 def _write(folder: Path, files: dict[str, str], programs: tuple[str, ...]) -> None:

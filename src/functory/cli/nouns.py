@@ -43,7 +43,7 @@ def listed(
     for one in found:
         first, *rest = row(one)
         table.add_row(Text(str(first), style="bold"), *(cell if isinstance(cell, Text) else str(cell) for cell in rest))
-    screen.out.print(table)
+    screen.rows(table)
 
 
 def shown(answer: Any, as_json: bool, facts: Sequence[tuple[str, object]]) -> None:

@@ -49,7 +49,7 @@ def requests(client: Client, name: str, failed: bool, limit: int, following: boo
     if as_json:
         screen.json(msgspec.json.encode(found))
     elif found:
-        screen.out.print(listed(found[::-1], screen.out.width))
+        screen.rows(listed(found[::-1], screen.out.width))
     else:
         screen.note("Nothing failed." if failed else "No calls yet. Make one: functory invoke NAME -e hello")
 
@@ -60,7 +60,7 @@ def _follow(page: Callable[[str], Sequence[Request]], as_json: bool) -> None:
         if as_json:
             screen.json(found.to_json())
             continue
-        screen.out.print(listed([found], screen.out.width, grows=True, header=not titled))
+        screen.rows(listed([found], screen.out.width, grows=True, header=not titled))
         titled = True
 
 

@@ -21,7 +21,7 @@ _description = click.option("--description", default="", help="What the role is 
 
 
 @click.group(
-    cls=nouns.group("ls", "create", "show", "change", "rm"),
+    cls=nouns.group("ls", "create", "show", "update", "rm"),
     examples=("functory role ls", "functory role show orders"),
 )
 def role() -> None:
@@ -72,14 +72,14 @@ def show(client: Client, name: str, as_json: bool) -> None:
     _tell(client.roles.get(name), as_json)
 
 
-@role.command(cls=Command, examples=("functory role change orders --scope read",))
+@role.command(cls=Command, examples=("functory role update orders --scope read",))
 @click.argument("name")
 @_scopes
 @_functions
 @_description
 @reading
 @connected
-def change(
+def update(
     client: Client, name: str, scopes: tuple[str, ...], functions: tuple[str, ...], description: str, as_json: bool
 ) -> None:
     """Say anew what a role may do. It counts at once, also for credentials that are out."""

@@ -51,6 +51,15 @@ def table(*columns: str | tuple[str, str]) -> Table:
     return grid
 
 
+def rows(table: Table) -> None:
+    """Prints a table whole. Where the terminal is too narrow its lines go on below: half an id or URL is of no use."""
+    needed = Measurement.get(out, out.options.update(width=_ANY_WIDTH), table).maximum
+    for line in out.render_lines(table, out.options.update(width=needed), pad=False):
+        text = Text.assemble(*((segment.text, segment.style or "") for segment in line))
+        text.rstrip()
+        out.print(text, soft_wrap=True)
+
+
 def facts() -> Table:
     """A list of names and values."""
     grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=False)

@@ -106,7 +106,7 @@ def ls(
         if as_json:
             screen.json(msgspec.json.encode(counts))
         elif counts:
-            screen.out.print(task_tables.summary(counts))
+            screen.rows(task_tables.summary(counts))
         else:
             screen.note("No tasks yet. Submit one: functory task submit NAME -e hello")
         return
@@ -119,7 +119,7 @@ def ls(
     if as_json:
         screen.json(msgspec.json.encode(found))
     elif found:
-        screen.out.print(task_tables.listed(found[::-1], screen.out.width))
+        screen.rows(task_tables.listed(found[::-1], screen.out.width))
     else:
         screen.note(f"{name} has no such tasks.")
 

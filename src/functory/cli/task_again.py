@@ -134,7 +134,7 @@ def dead(client: Client, destination: str, limit: int, as_json: bool) -> None:
     if as_json:
         screen.json(msgspec.json.encode(found))
     elif found:
-        screen.out.print(task_tables.dead(found[::-1], screen.out.width))
+        screen.rows(task_tables.dead(found[::-1], screen.out.width))
         if more:
             screen.note(f"\nThere are more than these {limit:,}: see --limit.")
         screen.note(f"\nSend them again: functory task redeliver {destination} --all".replace("  ", " "))

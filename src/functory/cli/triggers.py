@@ -115,6 +115,8 @@ def _wish(name: str, kind: str, said: dict[str, Any]) -> ProjectTrigger:
 def create(client: Client, name: str, trigger: str, kind: str, as_json: bool, **said: Any) -> None:
     """Make a trigger of TYPE http or timer."""
     wish = _wish(trigger, kind, said)
+    if kind == "timer" and "cronExpression" not in wish.full_config():
+        raise click.UsageError("a timer needs to know when: --cron '0 0 4 * * *', or --cron '@every 5m'")
     fields = nouns.without_none(qualifier=wish.qualifier, description=wish.description)
     _tell("made", client.triggers.create(name, trigger, kind, wish.full_config(), **fields), as_json)
 
@@ -161,6 +163,6 @@ def what(trigger: Trigger) -> str:
     config = trigger.config
     if trigger.http_trigger is not None:
         url = trigger.http_trigger.url_internet or trigger.http_trigger.url_intranet
-        return f"{','.join(config.get('methods') or ['GET'])} {url} ({config.get('authType', 'anonymous')})"
+        return f"{','.join(config.get('methods') or ['GET'])} {url} ({config.get('authType', 'function')})"
     off = " (off)" if config.get("enable") is False else ""
     return f"{config.get('cronExpression', '')}{off}"

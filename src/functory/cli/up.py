@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,19 @@ def up(file: Path | None, demo: bool, **flags: Any) -> int:
     try:
         return run(settings)
     except OSError as failure:
-        raise errors.Unavailable(
-            f"the node cannot start: {failure.strerror or failure}", hint="another port? --port 0 takes any free one"
-        ) from failure
+        raise _cannot_listen(settings, failure) from failure
+
+
+def _cannot_listen(settings: config.Settings, failure: OSError) -> errors.Unavailable:
+    where = f"the node cannot start at {settings.host} port {settings.port}"
+    if failure.errno == errno.EADDRINUSE:
+        return errors.Unavailable(
+            f"{where}: another program listens there",
+            hint="choose another port with --port; --port 0 takes any free one",
+        )
+    if failure.errno == errno.EADDRNOTAVAIL or isinstance(failure, socket.gaierror):
+        return errors.Unavailable(
+            f"{where}: this machine has no such address",
+            hint="choose another with --host: 127.0.0.1 for this machine alone, 0.0.0.0 for all networks it is in",
+        )
+    return errors.Unavailable(f"{where}: {failure.strerror or failure}")

@@ -54,8 +54,9 @@ class Folder:
                 f"another node uses {self.path}", hint="stop it, or choose another folder with --data"
             ) from error
         except OSError as error:
+            why = "it is not a folder" if isinstance(error, FileExistsError) else error.strerror
             raise errors.Unavailable(
-                f"the data folder {self.path} cannot be used: {error.strerror}", hint="choose another with --data"
+                f"the data folder {self.path} cannot be used: {why}", hint="choose another with --data"
             ) from error
 
     def close(self) -> None:

@@ -57,7 +57,9 @@ def pack(source: Path, *, max_bytes: int = MAX_BYTES, keep: frozenset[str] = fro
     elif source.is_dir():
         entries = files_of(source, keep)
     else:
-        raise PackageError(f"{source} is not there", hint="give a folder with code, or one source file")
+        raise PackageError(
+            f"there is no file or folder {str(source)!r}", hint="give a folder with code, or one source file"
+        )
     return _zipped(entries, source, max_bytes)
 
 
@@ -167,7 +169,7 @@ def _zipped(entries: Iterator[tuple[str, Path]], source: Path, max_bytes: int) -
             if source_bytes > max_bytes:
                 raise _too_large(source, max_bytes)
     if not files:
-        raise PackageError(f"{source} holds no files", hint="make a function there with: functory new NAME")
+        raise PackageError(f"the folder {source} holds no files", hint="make a function there with: functory new NAME")
     data = out.getvalue()
     return Package(data=data, checksum=str(crc64.xz(data)), files=files, source_bytes=source_bytes)
 

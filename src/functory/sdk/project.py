@@ -160,7 +160,9 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 def load(source: Path) -> Project:
     """What `source`, a folder or one file, says. `ProjectError` names file and key."""
     if not source.exists():
-        raise ProjectError(f"{source} is not there", hint="give a folder with code, or one source file")
+        raise ProjectError(
+            f"there is no file or folder {str(source)!r}", hint="give a folder with code, or one source file"
+        )
     found = _from_file(source / FILE_NAME) if (source / FILE_NAME).is_file() else Project()
     return found if found.name else msgspec.structs.replace(found, name=_name_of(source))
 
@@ -243,6 +245,11 @@ def check_handler(source: Path, runtime: str, handler: str) -> None:
     if not suffixes:
         return
     if source.is_file():
+        if source.suffix not in suffixes:
+            raise ProjectError(
+                f"{source} is no source file of {runtime}",
+                hint=f"its name ends with {' or '.join(suffixes)}; --runtime names another language",
+            )
         there = handler.rpartition(".")[0] == source.stem
     else:
         there = handler_file(source, handler, suffixes) is not None

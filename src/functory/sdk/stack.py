@@ -21,7 +21,9 @@ def find(source: Path) -> Path | None:
     """The YAML file that is meant, or None if the folder or source file is a function by itself."""
     if source.suffix in (".yaml", ".yml"):
         if not source.is_file():
-            raise ProjectError(f"{source} is not there", hint="give a folder, a source file or a deploy file")
+            raise ProjectError(
+                f"there is no file or folder {str(source)!r}", hint="give a folder, a source file or a deploy file"
+            )
         return source
     found = next((source / name for name in _ORDER if (source / name).is_file()), None)
     return None if found is None or found.name == project.FILE_NAME else found

@@ -138,7 +138,7 @@ def test_the_doctor_groups_runtimes_by_interpreter_and_fails_without_any() -> No
         return answers.Runtime(name=name, interpreter=interpreter, version="3.11.2", note=note)
 
     found = list(doctor.runtimes(answers.Node(runtimes=[runtime("python3"), runtime("python3.9", "stands in")])))
-    assert [(check.says, check.do) for check in found] == [("python3 on /usr/bin/python3.11 (3.11.2)", "stands in")]
+    assert [(check.says, check.do) for check in found] == [("python3: /usr/bin/python3.11 (3.11.2)", "stands in")]
     [none] = doctor.runtimes(answers.Node(runtimes=[runtime("python3", interpreter="")]))
     assert none.level is Level.FAIL
 
@@ -152,4 +152,5 @@ def test_a_statement_names_each_line_in_words_and_sums_up() -> None:
     assert "1,200" in row(text, "calls on demand")
     assert "2 h 0 min" in row(text, "kept ready")
     assert text.splitlines()[-1].split() == ["all", "1.08", "¢"]
+    assert "< 1 ms" in text, "processor time is told in whole milliseconds"
     assert "COST" in drawn(cost.statement(lines, 50))
