@@ -88,6 +88,8 @@ def _shown(function: Function, template: Template, now: datetime) -> object:
         facts.add_row("layer", f"{layer.arn}  {words.size(layer.size) if layer.size else ''}".rstrip())
     for key, value in sorted((function.environment_variables or {}).items()):
         facts.add_row("environment", f"{key}={value}")
+    if function.role:
+        facts.add_row("role", function.role)
     facts.add_row("arn", function.function_arn)
     if said := _template(template):
         facts.add_row("template", said)

@@ -7,6 +7,7 @@ from typing import TextIO
 
 import click
 import msgspec
+from rich.table import Table
 
 from functory.cli import made_up, screen, words
 from functory.cli.command import Command, Commands
@@ -67,13 +68,13 @@ def keepalive(
     if as_json:
         screen.json(msgspec.json.encode(results))
         return
-    screen.out.print(_table(results))
+    screen.rows(_table(results))
     functions = words.count(len({call.function for call in calls}), "function")
     whose = "all rules" if memory else "LRU and optimum"
     screen.note(f"{words.count(len(calls), 'call')} of {functions}; {whose} bounded at {bound:.0f} MB")
 
 
-def _table(results: list[Result]) -> object:
+def _table(results: list[Result]) -> Table:
     columns = ("COLD STARTS", "COLD", "MEMORY GB·S", "WASTED GB·S", "PEAK MB", "P50 +MS", "P99 +MS", "MEAN +MS")
     table = screen.table("RULE", *((column, "right") for column in columns))
     for one in results:

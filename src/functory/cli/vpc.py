@@ -88,7 +88,7 @@ def ls(client: Client, as_json: bool) -> None:
         table.add_row(
             Text(one.vpc_id, style="bold"), _short(one.names), _short(one.cidrs), _ports(one), ", ".join(one.protocols)
         )
-    screen.out.print(table)
+    screen.rows(table)
 
 
 @vpc.command(cls=Command, examples=("functory vpc show vpc-db",))

@@ -10,6 +10,9 @@ SdkError
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 import msgspec
 
 
@@ -85,3 +88,10 @@ def _retry_after_ms(headers: dict[str, str]) -> int:
         if value.isascii() and value.isdigit():
             return int(value) * unit_ms
     return 0
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to say to who wrote a name that there is not: the one that was probably meant, or all there are."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"the nearest one is {near[0]!r}" if near else f"there are {', '.join(names)}"

@@ -78,6 +78,8 @@ class Function(answers.Answer, frozen=True, kw_only=True):
     last_modified_time: str = ""
     function_arn: str = ""
     function_id: str = ""
+    role: str = ""
+    """ARN of the role that its credentials come from."""
     state: str | None = None
     state_reason: str | None = None
     """What the owner should know about how it runs on this node."""

@@ -71,6 +71,8 @@ class Function(Fields, frozen=True):
     """Images: what is started instead of the image's own."""
     internet: bool | None = None
     """Whether its network is reached. Default: true."""
+    role: str | None = None
+    """ARN of the role that its credentials come from; functory role show NAME tells it."""
     official: dict[str, Any] | None = None
     """More fields of CreateFunction, as the API names them."""
     triggers: dict[str, Any] | None = None

@@ -10,7 +10,6 @@ file, the line, the way to the value and what to do.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ import msgspec
 
 from functory.sdk import domain_fields, yaml_file
 from functory.sdk import functory_fields as fields
+from functory.sdk.errors import nearest
 from functory.sdk.project import Project, ProjectTrigger
 from functory.sdk.units import NEWEST, AliasWish, ConfigWish, DomainWish, LayerWish, Stack, Unit
 from functory.sdk.variables import Variables
@@ -105,6 +105,7 @@ class _Reader:
             command=None if said.image else said.command,
             args=said.args,
             port=None if said.image else said.port,
+            role=said.role,
             triggers=triggers,
             official=official or None,
         )
@@ -165,8 +166,7 @@ class _Reader:
         known = _names(kind)
         for name in given:
             if name not in known:
-                near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.0)[0]
-                raise self._file.wrong((*where, str(name)), "there is no such field", f"the nearest one is {near!r}")
+                raise self._file.wrong((*where, str(name)), "there is no such field", nearest(str(name), known))
 
     def _beside(self, name: str, where: Where) -> Path:
         path = self._folder / name

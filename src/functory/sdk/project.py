@@ -18,6 +18,7 @@ All keys are optional:
     command = ["python3", "app.py"] custom runtimes: what is started; default: the program `bootstrap`
     args = ["--quiet"]              custom runtimes: more words for the command
     port = 9000                     custom runtimes: where it listens; default: where the variable PORT says
+    role = "acs:ram::…"             the role that its credentials come from
     [environment]
     KEY = "value"
     [official]                      more fields of CreateFunction, as the API names them
@@ -38,7 +39,6 @@ A key that is not in this list is refused: a limit that was misspelt is a limit 
 
 from __future__ import annotations
 
-import difflib
 import math
 import tomllib
 from pathlib import Path
@@ -48,7 +48,7 @@ import msgspec
 
 from functory.model import errors as model_errors
 from functory.model import ids
-from functory.sdk.errors import ProjectError
+from functory.sdk.errors import ProjectError, nearest
 
 FILE_NAME = "functory.toml"
 REQUIREMENTS = "requirements.txt"
@@ -133,6 +133,8 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     command: list[str] | None = None
     args: list[str] | None = None
     port: int | None = None
+    role: str | None = None
+    """ARN of the role that its credentials come from."""
     triggers: list[ProjectTrigger] | None = None
     official: dict[str, Any] | None = None
     """More fields of CreateFunction, as the API names them. What is said in short words comes over them."""
@@ -148,6 +150,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "internetAccess": self.internet,
             "instanceConcurrency": self.concurrency,
             "description": self.description,
+            "role": self.role,
         }
         custom = {"command": self.command, "args": self.args, "port": self.port}
         said = {key: value for key, value in custom.items() if value is not None}
@@ -292,8 +295,7 @@ def _from_file(path: Path) -> Project:
     known = Project.__struct_fields__
     for key in table:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
-            raise ProjectError(f"{path}: there is no key {key!r}", hint=f"the nearest one is {near!r}")
+            raise ProjectError(f"{path}: there is no key {key!r}", hint=nearest(key, known))
     try:
         return msgspec.convert(table, Project)
     except msgspec.ValidationError as failure:

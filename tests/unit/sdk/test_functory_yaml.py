@@ -183,6 +183,21 @@ def test_the_nearest_field_is_named(tmp_path: Path) -> None:
     assert caught.value.hint == "the nearest one is 'memory'"
 
 
+def test_a_field_that_is_like_no_other_is_answered_with_all_there_are(tmp_path: Path) -> None:
+    (tmp_path / "functory.yaml").write_text("functions: {f: {code: ., zzz: 1}}")
+    with pytest.raises(ProjectError) as caught:
+        stack.load(tmp_path, {})
+    assert "there are aliases, args, async" in caught.value.hint
+
+
+def test_a_role_is_a_field_of_its_own_in_both_files(tmp_path: Path) -> None:
+    arn = "acs:ram::1:role/orders"
+    (tmp_path / "functory.toml").write_text(f'role = "{arn}"')
+    assert stack.load(tmp_path, {}).units[0].project.fields()["role"] == arn
+    (tmp_path / "functory.yaml").write_text(f"functions: {{f: {{code: ., role: '{arn}'}}}}")
+    assert stack.load(tmp_path, {}).units[0].project.fields()["role"] == arn
+
+
 @pytest.mark.parametrize(
     ("there", "meant"),
     [
