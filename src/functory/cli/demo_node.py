@@ -67,6 +67,8 @@ def run(settings: Settings, flags: Mapping[str, object], file: Path | None) -> i
             signal.signal(number, handler)
     if asked.is_set():
         screen.note("\n  The node has stopped.")
+    if asked.is_set() and ended == -signal.SIGTERM:
+        return Exit.INTERRUPTED  # asked before the node had learnt to end in order
     return code if ended == 0 else 128 - ended if ended < 0 else ended
 
 

@@ -68,7 +68,7 @@ def deploy(client: Client, source: Path | None, planned: bool, as_json: bool, pr
     and fc3-domain) is read where it is named, or where there is no other.
 
     Without them a folder is one function; its settings come from the flags, then from
-    functory.toml: name, runtime, handler, memory, cpu, disk, timeout, concurrency, internet, layers,
+    functory.toml: name, runtime, handler, memory, cpu, disk, timeout, concurrency, internet, layers, role,
     description, initializer, pre_stop, for custom runtimes command, args, port, tables [environment]
     and [official], and tables [[triggers]] of type http and timer. What is said nowhere keeps its
     value, or gets its default if the function is new.

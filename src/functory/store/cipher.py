@@ -86,7 +86,9 @@ def from_key_file(path: Path, random: Callable[[int], bytes] = os.urandom, *, se
         _write_key(path, random(KEY_BYTES))
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
-        raise errors.StorageCorrupt(f"{path} holds {len(key)} bytes instead of a key of {KEY_BYTES}")
+        raise errors.StorageCorrupt(
+            f"{path} holds {len(key)} bytes instead of a key of {KEY_BYTES}", hint="restore the file from a backup"
+        )
     return AesCipher(key, random)
 
 
