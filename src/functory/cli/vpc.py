@@ -16,6 +16,9 @@ class _Vpcs(Commands):
     headings = (("Commands", ("create", "ls", "show", "rm")),)
 
 
+_account = click.option("--account", metavar="ID", default="", help="Of another account; the node's first account may.")
+
+
 @click.group(cls=_Vpcs, examples=("functory vpc ls", "functory vpc show vpc-db"))
 def vpc() -> None:
     """Say what functions may reach: names, networks, ports.
@@ -41,6 +44,7 @@ def vpc() -> None:
     "--host", "hosts", multiple=True, metavar="NAME=ADDRESS", help="Where a name is that no name server knows."
 )
 @click.option("--description", default="", help="What it is for.")
+@_account
 @click.option("--replace", is_flag=True, help="Put it in the place of the one of this id; instances change over.")
 @reading
 @connected
@@ -53,10 +57,11 @@ def create(
     protocols: tuple[str, ...],
     hosts: tuple[str, ...],
     description: str,
+    account: str,
     replace: bool,
     as_json: bool,
 ) -> None:
-    """Define a VPC. Admins only."""
+    """Define a VPC. Admins of the node's first account only."""
     known: dict[str, str] = {}
     for host in hosts:
         name, found, address = host.partition("=")
@@ -71,15 +76,16 @@ def create(
         "hosts": known,
         "description": description,
     }
-    _tell((client.vpcs.replace if replace else client.vpcs.create)(vpc_id, fields), as_json)
+    _tell((client.vpcs.replace if replace else client.vpcs.create)(vpc_id, fields, account), as_json)
 
 
 @vpc.command(cls=Command, examples=("functory vpc ls", "functory vpc ls --json"))
+@_account
 @reading
 @connected
-def ls(client: Client, as_json: bool) -> None:
+def ls(client: Client, account: str, as_json: bool) -> None:
     """List the VPCs of the account."""
-    found = client.vpcs.list()
+    found = client.vpcs.list(account)
     if as_json:
         screen.json(msgspec.json.encode(found))
         return
@@ -93,19 +99,21 @@ def ls(client: Client, as_json: bool) -> None:
 
 @vpc.command(cls=Command, examples=("functory vpc show vpc-db",))
 @click.argument("vpc_id", metavar="ID")
+@_account
 @reading
 @connected
-def show(client: Client, vpc_id: str, as_json: bool) -> None:
+def show(client: Client, vpc_id: str, account: str, as_json: bool) -> None:
     """Show a VPC and who names it."""
-    _tell(client.vpcs.get(vpc_id), as_json)
+    _tell(client.vpcs.get(vpc_id, account), as_json)
 
 
 @vpc.command(cls=Command, examples=("functory vpc rm vpc-db",))
 @click.argument("vpc_id", metavar="ID")
+@_account
 @connected
-def rm(client: Client, vpc_id: str) -> None:
+def rm(client: Client, vpc_id: str, account: str) -> None:
     """Remove a VPC that no function names."""
-    client.vpcs.delete(vpc_id)
+    client.vpcs.delete(vpc_id, account)
     screen.err.print(Text.assemble(("✓ ", "green"), "removed ", (vpc_id, "bold")))
 
 

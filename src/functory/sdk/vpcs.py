@@ -41,26 +41,32 @@ class Vpcs:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def list(self) -> Sequence[Vpc]:
-        """All of the account, in order of id."""
-        return self._transport.json(VpcPage, "ListVpcs", "GET", PREFIX).vpcs
+    def list(self, account_id: str = "") -> Sequence[Vpc]:
+        """All of the account, in order of id. `account_id`: another's than one's own, for the node's first account."""
+        return self._transport.json(VpcPage, "ListVpcs", "GET", PREFIX, query=_of(account_id)).vpcs
 
-    def get(self, vpc_id: str) -> Vpc:
+    def get(self, vpc_id: str, account_id: str = "") -> Vpc:
         """One of them, with the functions that name it."""
-        return self._transport.json(Vpc, "GetVpc", "GET", _path(vpc_id))
+        return self._transport.json(Vpc, "GetVpc", "GET", _path(vpc_id), query=_of(account_id))
 
-    def create(self, vpc_id: str, fields: Mapping[str, object]) -> Vpc:
+    def create(self, vpc_id: str, fields: Mapping[str, object], account_id: str = "") -> Vpc:
         """A new one. `fields`: names, cidrs, ports, protocols, hosts, description."""
         content = {"vpcId": vpc_id, **fields}
-        return self._transport.json(Vpc, "CreateVpc", "POST", PREFIX, content=content)
+        return self._transport.json(Vpc, "CreateVpc", "POST", PREFIX, query=_of(account_id), content=content)
 
-    def replace(self, vpc_id: str, fields: Mapping[str, object]) -> Vpc:
+    def replace(self, vpc_id: str, fields: Mapping[str, object], account_id: str = "") -> Vpc:
         """Another definition in its place: what is not given is empty from now on."""
-        return self._transport.json(Vpc, "ReplaceVpc", "PUT", _path(vpc_id), content=dict(fields))
+        return self._transport.json(
+            Vpc, "ReplaceVpc", "PUT", _path(vpc_id), query=_of(account_id), content=dict(fields)
+        )
 
-    def delete(self, vpc_id: str) -> None:
+    def delete(self, vpc_id: str, account_id: str = "") -> None:
         """It is gone; refused while a function names it."""
-        self._transport.call("DeleteVpc", "DELETE", _path(vpc_id))
+        self._transport.call("DeleteVpc", "DELETE", _path(vpc_id), query=_of(account_id))
+
+
+def _of(account_id: str) -> dict[str, str | None]:
+    return {"accountId": account_id or None}
 
 
 def _path(vpc_id: str) -> str:

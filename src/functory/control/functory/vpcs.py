@@ -11,7 +11,7 @@ from starlette.routing import Route
 from functory.control import call as calls
 from functory.control.call import Call
 from functory.control.commit import to_the_end
-from functory.control.functory.node import NoQuery
+from functory.control.functory import keys
 from functory.control.parts import ControlParts
 from functory.model import errors
 from functory.model import vpc as vpcs
@@ -34,6 +34,13 @@ class VpcFields(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbi
     protocols: tuple[str, ...] = ("tcp",)
     hosts: dict[str, str] = {}
     """Addresses of names that no name server knows."""
+
+
+class VpcQuery(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whose VPCs."""
+
+    account_id: str = ""
+    """Empty = the caller's own."""
 
 
 class VpcInput(VpcFields, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -62,28 +69,23 @@ class VpcsRoom:
         self._vpcs = parts.store.vpcs
 
     async def all(self, call: Call) -> Response:
-        calls.typed_query(call.query, NoQuery, strict=True)
-        return calls.answer({"vpcs": [_shown(one) for one in await self._vpcs.list(call.account_id)]})
+        return calls.answer({"vpcs": [_shown(one) for one in await self._vpcs.list(self._of(call))]})
 
     async def get(self, call: Call) -> Response:
-        calls.typed_query(call.query, NoQuery, strict=True)
-        found = await self._vpcs.get(call.account_id, vpcs.check_id(call.params["vpcId"]))
+        found = await self._vpcs.get(self._of(call), vpcs.check_id(call.params["vpcId"]))
         users = [f"{one.name}@{one.version}" if one.version else one.name for one in await self._users(found)]
         return calls.answer(_shown(found) | {"functions": users})
 
     async def make(self, call: Call) -> Response:
-        calls.typed_query(call.query, NoQuery, strict=True)
         given = calls.typed_body(call.body, VpcInput)
-        return await self._put(call, given.vpc_id, given, replace=False)
+        return await self._put(await self._operated(call), given.vpc_id, given, replace=False)
 
     async def replace(self, call: Call) -> Response:
-        calls.typed_query(call.query, NoQuery, strict=True)
         given = calls.typed_body(call.body, VpcFields)
-        return await self._put(call, call.params["vpcId"], given, replace=True)
+        return await self._put(await self._operated(call), call.params["vpcId"], given, replace=True)
 
     async def remove(self, call: Call) -> Response:
-        calls.typed_query(call.query, NoQuery, strict=True)
-        found = await self._vpcs.get(call.account_id, vpcs.check_id(call.params["vpcId"]))
+        found = await self._vpcs.get(await self._operated(call), vpcs.check_id(call.params["vpcId"]))
         users = await self._users(found)
         if users:
             raise errors.VpcInUse(
@@ -93,11 +95,27 @@ class VpcsRoom:
         await to_the_end(self._drop(found))
         return calls.no_content()
 
-    async def _put(self, call: Call, vpc_id: str, given: VpcFields, *, replace: bool) -> Response:
+    def _of(self, call: Call) -> str:
+        query = calls.typed_query(call.query, VpcQuery, strict=True)
+        return keys.allowed_account(self._parts, call, query.account_id)
+
+    async def _operated(self, call: Call) -> str:
+        """The account whose VPC is changed: by the operator only, since it opens networks that the node stands in."""
+        of = self._of(call)
+        if not keys.is_owner(self._parts, call):
+            raise errors.AccessDenied(
+                f"account {call.account_id} may not define VPCs: they are the operator's",
+                hint="ask for one: `functory vpc create --account` of the account that the node was made with",
+            )
+        if of != call.account_id:
+            await self._parts.store.accounts.get(of)
+        return of
+
+    async def _put(self, account_id: str, vpc_id: str, given: VpcFields, *, replace: bool) -> Response:
         now_ms = self._parts.clock.now_ms()
         vpc = vpcs.checked(
             Vpc(
-                account_id=call.account_id,
+                account_id=account_id,
                 vpc_id=vpc_id,
                 description=given.description,
                 names=given.names,
