@@ -54,7 +54,9 @@ class Disk:
 
 
 _ENDS = "SELECT id, state, ended_ms, result, error_type, history FROM queue WHERE state >= 10"
-_SLOTS = "SELECT group_id, count(*) FROM queue WHERE state IN (2, 3) AND lane = 1 GROUP BY group_id"
+# Not those that are being stopped: one that was told to stop in the moment in which it ended gives its place away with
+# its end, and is written as stopped by the next commit.
+_SLOTS = "SELECT group_id, count(*) FROM queue WHERE state = 2 AND lane = 1 GROUP BY group_id"
 _image: list[bytes] = []
 
 
