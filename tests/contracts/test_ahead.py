@@ -95,7 +95,7 @@ def test_those_that_died_while_they_waited_are_passed_over(shop: tuple[Workshop,
     code = workshop.code("exports.handler = async event => event", "index.js")
     maker.expect(workshop.spec(code, **_spec(workshop)))
     _stock(maker)
-    waiting = list(maker._ahead)
+    waiting = list(maker.stems.ahead)
     assert waiting
     for stem in waiting:
         os.kill(stem.pid, signal.SIGKILL)
@@ -129,10 +129,10 @@ def test_a_function_without_network_gets_a_program_that_was_started_in_the_empty
     code = workshop.code(f"exports.handler = async () => {devices}", "index.js")
     maker.expect(workshop.spec(code, **_spec(workshop)))
     _stock(maker)
-    waiting = len(list(maker._ahead))
+    waiting = len(list(maker.stems.ahead))
     running = workshop.start(code, **_spec(workshop, network="none"))
     assert int(running.talk.call(b"").body) <= 4, "no device but perhaps the loopback"
-    assert len(list(maker._ahead)) == waiting
+    assert len(list(maker.stems.ahead)) == waiting
 
 
 @pytest.mark.parametrize(

@@ -130,9 +130,9 @@ class _Stocked(NamespaceSandboxes):
         self.expect(spec)
         while self.short:
             self.refill()
-        stock = len(list(self._ahead))
+        stock = len(list(self.stems.ahead))
         box = super().create(spec, fds, parent)
-        assert len(list(self._ahead)) == stock - spec.ahead
+        assert len(list(self.stems.ahead)) == stock - spec.ahead
         return box
 
 

@@ -19,7 +19,7 @@ import json
 import os
 import struct
 
-from . import cells, confine, syscalls
+from . import confine, syscalls, walls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _FREE_FROM = 16
 """Descriptors from here on are in nobody's way."""
 
 
-def split(box: cells.Box, control: _socket.socket, uid: int) -> None:
+def split(box: walls.Box, control: _socket.socket, uid: int) -> None:
     """Returns in the process that is to be the program: locked in, with a socket on the place of its spec."""
     program = os.getpid()
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -46,14 +46,14 @@ def split(box: cells.Box, control: _socket.socket, uid: int) -> None:
     _lock_in(box, uid, theirs)
 
 
-def _lock_in(box: cells.Box, uid: int, spec_socket: _socket.socket) -> None:
+def _lock_in(box: walls.Box, uid: int, spec_socket: _socket.socket) -> None:
     null, spec_fd = _away(os.open(os.devnull, os.O_RDWR)), _away(spec_socket.detach())
     confine.own_descriptors(null, null, null, spec_fd)
     confine.name_process("functory-ahead")
     box.renounce(uid)
     os.chdir("/")
     environment: dict[str, str] = {}
-    cells.complete(environment)
+    walls.complete(environment)
     confine.set_environment(environment)
     box.filter()
 
@@ -64,12 +64,12 @@ def _away(fd: int) -> int:
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FREE_FROM)
 
 
-def _help(box: cells.Box, control: _socket.socket, uid: int, program: int, to_program: _socket.socket) -> NoReturn:
+def _help(box: walls.Box, control: _socket.socket, uid: int, program: int, to_program: _socket.socket) -> NoReturn:
     """The helper's life. If it cannot do its part, the program hears the end of its socket, and ends the box."""
     try:
-        data, ancillary = cells.hear(control)
+        data, ancillary = walls.hear(control)
         if data:
-            _hand_over(box, json.loads(data), cells.received(ancillary), uid, program, to_program)
+            _hand_over(box, json.loads(data), walls.received(ancillary), uid, program, to_program)
     except (OSError, ValueError) as failure:
         os.write(2, f"the process could not be made an instance: {failure}\n".encode())
     finally:
@@ -77,7 +77,7 @@ def _help(box: cells.Box, control: _socket.socket, uid: int, program: int, to_pr
 
 
 def _hand_over(
-    box: cells.Box, message: dict[str, Any], fds: list[int], uid: int, program: int, to_program: _socket.socket
+    box: walls.Box, message: dict[str, Any], fds: list[int], uid: int, program: int, to_program: _socket.socket
 ) -> None:
     spec = message["spec"]
     os.dup2(fds[2], 2)  # from here on, what goes wrong is told in the log
@@ -85,9 +85,9 @@ def _hand_over(
     box.limit(spec, program)
     box.renounce(uid)
     syscalls.be_dumpable(True)  # or nobody could look into its hands
-    cells.enter_code()
+    walls.enter_code()
     box.filter()
-    cells.complete(spec["environment"])
+    walls.complete(spec["environment"])
     spec["pipes"] = [f"/proc/{os.getpid()}/fd/{fd}" for fd in fds[:3]]
     text = json.dumps(spec).encode()
     to_program.sendall(struct.pack("<I", len(text)) + text)

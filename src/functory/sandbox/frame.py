@@ -23,7 +23,7 @@ import os
 import resource
 import sys
 
-from . import cells, confine, copyable, init, seccomp, syscalls
+from . import cells, confine, copyable, init, seccomp, syscalls, walls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,15 +38,15 @@ PROCESSES = 2048
 """Of a template and all its instances together: the kernel counts them by the frame's user namespace."""
 
 
-def live(box: cells.Box, runtime: Any, uid: int) -> int:
+def live(box: walls.Box, runtime: Any, uid: int) -> int:
     """The keeper's life: builds the frame, starts the template in it, ends as it ends."""
     os.setsid()
     control = _socket.socket(fileno=_SOCKET_FD)
-    data, ancillary = cells.hear(control)
+    data, ancillary = walls.hear(control)
     if not data:
         return 0
     message = json.loads(data)
-    fds = cells.received(ancillary)
+    fds = walls.received(ancillary)
     _close_ways_out()
     if not box.fixed_user:
         os.setresgid(uid, uid, uid)
@@ -86,7 +86,7 @@ def _end_like(status: int) -> int:
 class _Template:
     """Loads the function, then makes instances until its control socket closes."""
 
-    def __init__(self, box: cells.Box, runtime: Any, control: _socket.socket, message: dict[str, Any]) -> None:
+    def __init__(self, box: walls.Box, runtime: Any, control: _socket.socket, message: dict[str, Any]) -> None:
         self._box = box
         self._runtime = runtime
         self._control = control
@@ -131,8 +131,8 @@ class _Template:
         confine.name_process(spec["instance_id"])
         syscalls.drop_bounding_set()
         syscalls.keep_one_capability()
-        cells.enter_code()
-        cells.complete(spec["environment"])
+        walls.enter_code()
+        walls.complete(spec["environment"])
         confine.set_environment(spec["environment"])
         self._filter.install()
 
@@ -144,10 +144,10 @@ class _Template:
         gc.disable()
 
 
-class Copies(cells.Box):
+class Copies(walls.Box):
     """How a template's child becomes an instance: code and layers are there, the rest is its own."""
 
-    def __init__(self, box: cells.Box, spec: dict[str, Any], uid: int, kept: set[int]) -> None:
+    def __init__(self, box: walls.Box, spec: dict[str, Any], uid: int, kept: set[int]) -> None:
         """`kept`: what the function has opened to read, which every child gets for itself."""
         self.fixed_user = box.fixed_user
         self.scopes = box.scopes
@@ -164,11 +164,11 @@ class Copies(cells.Box):
         syscalls.mount("proc", "/proc", "proc", flags, "subset=pid")
         control = _socket.socket(fileno=fd)
         runtime.wait(fd)
-        data, ancillary = cells.hear(control)
+        data, ancillary = walls.hear(control)
         if not data:
             return 0
         message = json.loads(data)
-        fds = cells.received(ancillary)
+        fds = walls.received(ancillary)
         os.dup2(fds[2], 2)
         self.mount_own(message, self._uid, [])
         self._lock_child(message["spec"], fds)
