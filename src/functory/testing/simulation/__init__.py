@@ -17,7 +17,7 @@ Laws, looked at after every commit and at the end:
 1  what was acknowledged is there, and comes to an end
 2  an end never changes
 3  every end has exactly one record for its destination, if it has one, and none if not
-4  no function holds more slots than its limit, but for ends that a full disk has refused
+4  no function holds more slots than its limit, as long as no full disk has refused an end
 5  no task has more attempts than it may, and none Succeeded without an answer
 6  who lost a lease changes nothing
 7  what has answered well is not run again in the same life of the node, however long that stood still

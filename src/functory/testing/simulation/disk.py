@@ -34,7 +34,7 @@ class Disk:
         self._changes = 0
         self.commits = 0
         self.unstored = 0
-        """What a full disk has refused: each may be an end whose row seems to run until it is tried again."""
+        """What a full disk has refused: ends may be among it, whose rows seem to run until they are tried again."""
 
     def check(self) -> None:
         """Laws 2 and 4."""
@@ -51,7 +51,7 @@ class Disk:
                 raise Broken(f"the end of row {id_} was {end} and is {ends.get(id_)}")
         self._ends = ends
         for group_id, count in self.connection.execute(_SLOTS):
-            if count > LIMIT + self.unstored:
+            if count > LIMIT and not self.unstored:
                 raise Broken(f"group {group_id} holds {count} slots; {LIMIT} are allowed")
 
 
